@@ -1,0 +1,82 @@
+"""What the system asks of its replaceable parts, and the rows that pass between them.
+
+Arrays are opaque here (`Any`): this module imports neither numpy nor a tensor library.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors.
+
+    Attributes:
+        id: Name, weights hash and dimension, such as "static-minilm:3f2a90c1:256". Vectors of
+            different ids are never compared.
+        dim: Length of a vector.
+    """
+
+    id: str
+    dim: int
+
+    def embed(self, texts: Sequence[str], *, query: bool = False) -> Any:
+        """Vectors of texts.
+
+        Args:
+            texts: Any strings, also empty ones; a text above the model's length is cut.
+            query: Whether they are questions, for models that tell the two apart.
+
+        Returns:
+            float32 [len(texts), dim], rows of length 1 (all zero where a text has no token).
+
+        Raises:
+            BackendUnavailableError: The model or its server does not answer, or not sensibly.
+        """
+        ...
+
+
+class TokenCounter(Protocol):
+    """Counts the tokens of a text for a budget."""
+
+    exact: bool
+
+    def count(self, text: str) -> int:
+        """Tokens of the text: exact, or an estimate that is not below the truth on prose."""
+        ...
+
+
+class PassageRow(NamedTuple):
+    """A piece of a text of about 60 words, as the index sees it.
+
+    terms: little-endian uint32, the hashed stems in reading order.
+    vector: little-endian float16 [dim] of the active embedder; None while it is still to be made.
+    """
+
+    terms: bytes
+    vector: bytes | None
+
+
+class IndexRow(NamedTuple):
+    """One cube as the index sees it. Times are microseconds since 1970, UTC."""
+
+    key: int  # the store's number of the cube; rises with the order of writing
+    live: bool  # False: hidden or gone, drop it
+    state: str
+    type: str
+    session: str
+    role: str
+    speaker: str | None
+    origin: str
+    trust: str
+    event_at: int | None
+    recorded_at: int
+    valid_from: int | None
+    valid_to: int | None
+    expires_at: int | None
+    shape: int  # bits: what kind of sentence it is (memories.plaintext.build)
+    mentions: bytes  # little-endian int32 pairs: first and last day (since 1970) of each date named
+    passages: tuple[PassageRow, ...]
