@@ -1,0 +1,98 @@
+"""The default embedder: a table of token vectors, distilled from all-MiniLM-L6-v2, in the package.
+
+A text's vector is the sum of its tokens' rows, made unit length. It needs no download, no server
+and no model library. `tools/distill_static_table.py` makes the table; the idea is model2vec's
+(https://github.com/MinishLab/model2vec).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mneme.backends.embedders.wordpiece import WordPiece
+from mneme.core.errors import StoreCorruptError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+TABLE = Path(__file__).parent / "static_table"
+MAX_TOKENS = 1024  # a longer text is cut: a mean of more words says little
+_MAX_CHARS = 16 * MAX_TOKENS
+_CHUNK_TOKENS = 512  # rows gathered at once: what the processor's cache holds
+
+
+class StaticEmbedder:
+    """Embeds texts by a table of token vectors.
+
+    Args:
+        folder: Holds `table.json`, `rows.npy` (int8 [tokens, dim]), `scales.npy` (float32
+            [tokens]) and `vocabulary.txt` (a token a line).
+
+    Raises:
+        StoreCorruptError: The files are not those that `table.json` describes.
+    """
+
+    def __init__(self, folder: Path = TABLE) -> None:
+        facts = json.loads((folder / "table.json").read_text("utf-8"))
+        tokens = _checked(folder / "vocabulary.txt", facts).decode("utf-8").split("\n")
+        _checked(folder / "rows.npy", facts)
+        _checked(folder / "scales.npy", facts)
+        self._rows: NDArray[np.int8] = np.load(folder / "rows.npy", allow_pickle=False)
+        scales: Vectors = np.load(folder / "scales.npy", allow_pickle=False)
+        self._scales = scales[:, None]
+        self._tokeniser = WordPiece(tokens)
+        self.dim = int(self._rows.shape[1])
+        self.id = f"{facts['name']}:{facts['sha256']['rows.npy'][:8]}:{self.dim}"
+
+    def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+        rows_of, cut = self._tokeniser.rows, _MAX_CHARS
+        rows = [rows_of(text if len(text) <= cut else text[:cut])[:MAX_TOKENS] for text in texts]
+        vectors = np.zeros((len(texts), self.dim), np.float32)
+        for first, last in _chunks([len(row) for row in rows]):
+            self._sum(rows[first:last], vectors[first:last])
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        vectors /= np.where(lengths > 0, lengths, 1)[:, None]
+        return vectors
+
+    def _sum(self, rows: list[list[int]], out: Vectors) -> None:
+        """Write the sum of each text's token vectors to its row of `out`."""
+        lengths = np.fromiter(map(len, rows), np.intp, len(rows))
+        flat = np.fromiter(chain.from_iterable(rows), np.intp, int(lengths.sum()))
+        if not flat.size:
+            return
+        gathered = self._rows[flat] * self._scales[flat]
+        filled = np.flatnonzero(lengths)
+        starts = (np.cumsum(lengths) - lengths)[filled]
+        out[filled] = np.add.reduceat(gathered, starts, axis=0)
+
+
+def _chunks(lengths: list[int]) -> list[tuple[int, int]]:
+    """Spans of texts with about `_CHUNK_TOKENS` tokens together, in order."""
+    spans, first, tokens = [], 0, 0
+    for index, length in enumerate(lengths):
+        tokens += length
+        if tokens >= _CHUNK_TOKENS:
+            spans.append((first, index + 1))
+            first, tokens = index + 1, 0
+    if first < len(lengths):
+        spans.append((first, len(lengths)))
+    return spans
+
+
+def _checked(path: Path, facts: dict[str, dict[str, str]]) -> bytes:
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != facts["sha256"][path.name]:
+        raise StoreCorruptError(
+            f"{path.name} of the static embedder is damaged; install mneme again"
+        )
+    return data
