@@ -80,3 +80,4 @@ class IndexRow(NamedTuple):
     shape: int  # bits: what kind of sentence it is (memories.plaintext.build)
     mentions: bytes  # little-endian int32 pairs: first and last day (since 1970) of each date named
     passages: tuple[PassageRow, ...]
+    utility: float = 0.0  # what `feedback` told: above 0 it helped, below it did not

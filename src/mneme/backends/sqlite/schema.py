@@ -1,0 +1,100 @@
+"""The tables of a store, and the steps from each older schema to the newest.
+
+A version's number is `key * VERSIONS + version`: rows of one cube lie together and nothing else
+has to be indexed. Rows are appended and never overwritten, save the head in `cube`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mneme.core.errors import StoreCorruptError
+
+if TYPE_CHECKING:
+    import apsw
+
+VERSIONS = 1 << 20  # most versions that one cube may have
+
+SCHEMA_1 = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE namespace(
+  ns INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, seq INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE cube(
+  key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, ns INTEGER NOT NULL, seq INTEGER NOT NULL,
+  version INTEGER NOT NULL, text_version INTEGER NOT NULL, state TEXT NOT NULL);
+CREATE INDEX cube_by_change ON cube(ns, seq);
+CREATE TABLE version(
+  vid INTEGER PRIMARY KEY, text_version INTEGER NOT NULL, kind TEXT NOT NULL, type TEXT NOT NULL,
+  state TEXT NOT NULL, prior_state TEXT, session TEXT NOT NULL, role TEXT NOT NULL, speaker TEXT,
+  metadata TEXT, labels TEXT, event_at INTEGER, recorded_at INTEGER NOT NULL, valid_from INTEGER,
+  valid_to INTEGER, expires_at INTEGER, priority REAL, hold INTEGER NOT NULL, origin TEXT NOT NULL,
+  method TEXT NOT NULL, actor TEXT, model TEXT, trust TEXT NOT NULL, sources TEXT);
+CREATE TABLE text(vid INTEGER PRIMARY KEY, body TEXT NOT NULL, salt BLOB NOT NULL);
+CREATE TABLE entry(
+  vid INTEGER PRIMARY KEY, shape INTEGER NOT NULL, mentions BLOB NOT NULL, spans BLOB NOT NULL,
+  terms BLOB NOT NULL, embedder INTEGER, vectors BLOB);
+CREATE TABLE embedder(number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
+CREATE TABLE edge(
+  parent INTEGER NOT NULL, child INTEGER NOT NULL, relation TEXT NOT NULL,
+  PRIMARY KEY(parent, relation, child)) WITHOUT ROWID;
+CREATE INDEX edge_by_child ON edge(child, relation);
+CREATE TABLE sketch(
+  ns INTEGER NOT NULL, band INTEGER NOT NULL, key INTEGER NOT NULL,
+  PRIMARY KEY(ns, band, key)) WITHOUT ROWID;
+CREATE INDEX sketch_by_key ON sketch(key);
+CREATE TABLE request(
+  ns INTEGER NOT NULL, name BLOB NOT NULL, key INTEGER NOT NULL, content BLOB NOT NULL,
+  PRIMARY KEY(ns, name)) WITHOUT ROWID;
+CREATE INDEX request_by_key ON request(key);
+CREATE TABLE usage(
+  key INTEGER PRIMARY KEY, uses INTEGER NOT NULL, last_used_at INTEGER, utility REAL NOT NULL);
+CREATE TABLE audit(
+  number INTEGER PRIMARY KEY, at INTEGER NOT NULL, verb TEXT NOT NULL, actor TEXT NOT NULL,
+  namespace TEXT NOT NULL, cube_id TEXT NOT NULL, version INTEGER NOT NULL, digest TEXT NOT NULL,
+  hash TEXT NOT NULL);
+CREATE TABLE job(
+  number INTEGER PRIMARY KEY, kind TEXT NOT NULL, unique_key TEXT NOT NULL, payload TEXT NOT NULL,
+  state TEXT NOT NULL, tries INTEGER NOT NULL, due_at INTEGER NOT NULL, lease_until INTEGER,
+  error TEXT);
+CREATE UNIQUE INDEX job_once ON job(unique_key) WHERE state = 'waiting';
+CREATE INDEX job_due ON job(state, due_at);
+"""
+
+# 2: where copies went, so that an erasure can name those that it cannot reach.
+SCHEMA_2 = """
+CREATE TABLE copy(
+  number INTEGER PRIMARY KEY, at INTEGER NOT NULL, ns INTEGER, kind TEXT NOT NULL,
+  path TEXT NOT NULL);
+"""
+
+STEPS: tuple[str, ...] = (SCHEMA_1, SCHEMA_2)
+NEWEST = len(STEPS)
+
+
+def schema_version(connection: apsw.Connection) -> int:
+    """The schema that the database is at; 0 for an empty one."""
+    return int(connection.pragma("user_version"))
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Bring the database to the newest schema, all steps in one transaction.
+
+    Raises:
+        StoreCorruptError: The store was written by a newer Mneme.
+    """
+    if schema_version(connection) == NEWEST:
+        return
+    connection.execute("BEGIN IMMEDIATE")  # another process may have been faster
+    try:
+        version = schema_version(connection)
+        if version > NEWEST:
+            raise StoreCorruptError(
+                f"the store has schema {version}, this Mneme knows {NEWEST}; install a newer Mneme"
+            )
+        for step in STEPS[version:]:
+            connection.execute(step)
+        connection.execute(f"PRAGMA user_version = {NEWEST}")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

@@ -1,0 +1,153 @@
+"""The vault's tables in one SQLite file."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import apsw
+
+from mneme.backends.sqlite import upkeep
+from mneme.backends.sqlite.connection import Connections, checksum_vfs, our_errors
+from mneme.backends.sqlite.cube_rows import CubeRows
+from mneme.backends.sqlite.ledger_rows import LedgerRows
+from mneme.backends.sqlite.schema import NEWEST, VERSIONS
+from mneme.core.errors import StoreCorruptError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FILE_NAME = "mneme.db"
+
+
+class SqliteTransaction:
+    """The rows of a store within one transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.cubes = CubeRows(connection)
+        self.ledger = LedgerRows(connection)
+        self._run = connection.execute
+
+    def erase(self, seq: int, key: int) -> dict[str, int]:
+        """Delete every row of a cube but its bare id."""
+        return self.ledger.erase(seq, key, VERSIONS)
+
+    def counts(self) -> dict[str, int]:
+        """Rows and bytes for `stats`."""
+        one = {
+            "cubes": "SELECT count(*) FROM cube WHERE state != 'erased'",
+            "versions": "SELECT count(*) FROM version",
+            "namespaces": "SELECT count(*) FROM namespace",
+            "audit_entries": "SELECT count(*) FROM audit",
+            "text_bytes": "SELECT ifnull(sum(octet_length(body)), 0) FROM text",
+            "index_bytes": "SELECT ifnull(sum(octet_length(terms) + octet_length(spans)), 0) "
+            "FROM entry",
+            "vector_bytes": "SELECT ifnull(sum(octet_length(vectors)), 0) FROM entry",
+        }
+        return {name: int(self._run(sql).fetchone()[0]) for name, sql in one.items()}
+
+    def states(self) -> dict[str, int]:
+        """How many cubes are in each state."""
+        sql = "SELECT state, count(*) FROM cube WHERE state != 'erased' GROUP BY state"
+        return dict(self._run(sql).fetchall())
+
+    def types(self) -> dict[str, int]:
+        """How many current cubes are of each type."""
+        sql = (
+            "SELECT v.type, count(*) FROM cube c JOIN version v "
+            f"ON v.vid = c.key * {VERSIONS} + c.version GROUP BY v.type"
+        )
+        return dict(self._run(sql).fetchall())
+
+    def dangling(self) -> list[str]:
+        """Rows that point to rows that are not there."""
+        checks = {
+            "cubes without their current version": "SELECT count(*) FROM cube c WHERE state != "
+            f"'erased' AND NOT EXISTS (SELECT 1 FROM version v WHERE v.vid = c.key * {VERSIONS} + "
+            "c.version AND v.state = c.state)",
+            "versions without their text": "SELECT count(*) FROM version v WHERE NOT EXISTS "
+            f"(SELECT 1 FROM text t WHERE t.vid = (v.vid / {VERSIONS}) * {VERSIONS} + "
+            "v.text_version)",
+            "cubes whose versions have a gap": "SELECT count(*) FROM cube c WHERE state != "
+            "'erased' AND c.version != (SELECT count(*) FROM version v WHERE v.vid > c.key * "
+            f"{VERSIONS} AND v.vid < (c.key + 1) * {VERSIONS})",
+            "texts without an index entry": "SELECT count(*) FROM text t WHERE NOT EXISTS "
+            "(SELECT 1 FROM entry e WHERE e.vid = t.vid)",
+            "rows of erased cubes": "SELECT count(*) FROM cube c WHERE state = 'erased' AND EXISTS "
+            f"(SELECT 1 FROM text t WHERE t.vid > c.key * {VERSIONS} AND t.vid < (c.key + 1) * "
+            f"{VERSIONS})",
+            "edges to cubes that are not there": "SELECT count(*) FROM edge WHERE parent NOT IN "
+            "(SELECT key FROM cube) OR child NOT IN (SELECT key FROM cube)",
+        }
+        counts = {what: self._run(sql).fetchone()[0] for what, sql in checks.items()}
+        return [f"{count} {what}" for what, count in counts.items() if count]
+
+
+class SqliteStore:
+    """One folder with one database file.
+
+    Args:
+        folder: Where the file lies; it must exist.
+        busy_timeout_s: How long to wait for another writer.
+        vfs: SQLite's name of the disk to use; a test may pass its own.
+    """
+
+    def __init__(self, folder: Path, *, busy_timeout_s: float, vfs: str | None = None) -> None:
+        self.folder, self._path = folder, folder / FILE_NAME
+        self._busy_timeout_s = busy_timeout_s
+        self._connections = Connections(self._path, busy_timeout_s=busy_timeout_s, vfs=vfs)
+
+    @contextmanager
+    def read(self) -> Iterator[SqliteTransaction]:
+        """One consistent state of the store."""
+        with self._connections.reading() as connection:
+            yield SqliteTransaction(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[SqliteTransaction]:
+        """Changes that are durable together at the end, or not made."""
+        with self._connections.writing() as connection:
+            yield SqliteTransaction(connection)
+
+    def scrub(self) -> bool:
+        """Leave no byte of what was deleted; False while a reader is in the way."""
+        self._connections.release_readers()
+        with self._connections.alone() as connection:
+            return upkeep.scrub(connection, self._path, self._busy_timeout_s)
+
+    def occurrences(self, patterns: list[bytes]) -> int:
+        """How often any of the patterns stands in any file of the store."""
+        return upkeep.occurrences(self.folder, patterns)
+
+    def problems(self) -> list[str]:
+        """What is wrong with the file and between its rows; empty if nothing is."""
+        try:
+            with self._connections.alone() as connection:
+                found = upkeep.problems(connection)
+            with self.read() as transaction:
+                return found + transaction.dangling()
+        except StoreCorruptError as error:
+            return [str(error)]
+
+    def copy_to(self, folder: Path) -> None:
+        """A consistent copy in another folder, while this one is in use."""
+        with self._connections.alone() as connection, our_errors(folder):
+            upkeep.copy_to(connection, folder / FILE_NAME)
+
+    def facts(self) -> dict[str, str]:
+        """Versions, for `doctor`."""
+        return {
+            "sqlite": apsw.sqlite_lib_version(),
+            "apsw": apsw.apsw_version(),
+            "schema": str(NEWEST),
+            "page checksums": "on" if checksum_vfs() else "off",
+        }
+
+    def bytes_on_disk(self) -> int:
+        """Bytes of all files of the folder."""
+        return sum(f.stat().st_size for f in self.folder.rglob("*") if f.is_file())
+
+    def close(self) -> None:
+        """Close the file; waiting jobs stay for the next to open it."""
+        self._connections.close()

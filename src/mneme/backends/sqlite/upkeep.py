@@ -1,0 +1,116 @@
+"""Care for the file: checks, snapshots, and no deleted byte left in it.
+
+`secure_delete` zeroes what is deleted where it lies, but a page that SQLite re-packed may keep an
+older copy of a row in its unallocated middle. `has_residue` looks there, in every page; where it
+finds something, VACUUM writes the file anew.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import apsw
+
+_BTREE_PAGES = {2: 12, 5: 12, 10: 8, 13: 8}  # type byte -> length of the page's header
+_FILE_HEADER = 100
+_CHECKPOINT_WAIT_MS = 200
+
+
+def has_residue(path: Path) -> bool:
+    """Whether any b-tree page holds bytes that belong to no row (SQLite file format, 1.6)."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            size = int.from_bytes(data[16:18], "big")
+            size = 65536 if size == 1 else size
+            return any(
+                _page_residue(data[at : at + size], _FILE_HEADER if at == 0 else 0)
+                for at in range(0, len(data), size)
+            )
+
+
+def _page_residue(page: bytes, at: int) -> bool:
+    header = _BTREE_PAGES.get(page[at])
+    if header is None:
+        return False
+    cells = int.from_bytes(page[at + 3 : at + 5], "big")
+    content = int.from_bytes(page[at + 5 : at + 7], "big") or 65536
+    gap = page[at + header + 2 * cells : content]
+    if gap.count(0) != len(gap):
+        return True
+    block = int.from_bytes(page[at + 1 : at + 3], "big")
+    while block:
+        size = int.from_bytes(page[block + 2 : block + 4], "big")
+        body = page[block + 4 : block + size]
+        if body.count(0) != len(body):
+            return True
+        block = int.from_bytes(page[block : block + 2], "big")
+    return False
+
+
+def fold_log(connection: apsw.Connection, busy_timeout_s: float) -> bool:
+    """Move the log into the file and empty it; False while a reader needs it."""
+    connection.set_busy_timeout(_CHECKPOINT_WAIT_MS)
+    try:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.set_busy_timeout(int(busy_timeout_s * 1000))
+    return not busy
+
+
+def scrub(connection: apsw.Connection, path: Path, busy_timeout_s: float) -> bool:
+    """Leave no byte of what was deleted in the file or its log; False while a reader is in the way."""
+    if not fold_log(connection, busy_timeout_s):
+        return False
+    if has_residue(path):
+        connection.execute("VACUUM")
+        return fold_log(connection, busy_timeout_s)
+    return True
+
+
+def occurrences(folder: Path, patterns: list[bytes]) -> int:
+    """How often any of the patterns stands in any file of the folder."""
+    found = 0
+    for file in sorted(folder.rglob("*")):
+        if not file.is_file() or file.stat().st_size == 0:
+            continue
+        with (
+            file.open("rb") as handle,
+            mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            found += sum(data.find(pattern) >= 0 for pattern in patterns)
+    return found
+
+
+def problems(connection: apsw.Connection) -> list[str]:
+    """What SQLite finds wrong with the file; empty if nothing is."""
+    found = [row[0] for row in connection.execute("PRAGMA integrity_check(20)")]
+    return [] if found == ["ok"] else found
+
+
+def copy_to(connection: apsw.Connection, target: Path) -> None:
+    """Write a consistent copy, whole or not at all."""
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
+    try:
+        connection.execute("VACUUM INTO ?", (str(part),))
+        sync(part)
+        part.replace(target)
+        sync(target.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Make a file or the entries of a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

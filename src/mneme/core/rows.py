@@ -1,0 +1,115 @@
+"""The rows that pass between the vault and its store. Times are microseconds since 1970, UTC."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Namespace(NamedTuple):
+    """A namespace's number and the counter that rises with every change in it."""
+
+    number: int
+    seq: int
+
+
+class VersionRow(NamedTuple):
+    """One version of one cube: the header, without the text.
+
+    metadata, labels and sources are canonical JSON, or None where there is nothing to say;
+    sources is a list of [cube id, version, start, end].
+    """
+
+    key: int
+    version: int
+    text_version: int  # the version that holds the text of this one
+    id: str
+    kind: str
+    type: str
+    state: str
+    prior_state: str | None  # where a forgotten cube goes back to
+    session: str
+    role: str
+    speaker: str | None
+    metadata: str | None
+    labels: str | None
+    event_at: int | None
+    recorded_at: int
+    valid_from: int | None
+    valid_to: int | None
+    expires_at: int | None
+    priority: float | None
+    hold: int
+    origin: str
+    method: str
+    actor: str | None
+    model: str | None
+    trust: str
+    sources: str | None
+
+
+class TextRow(NamedTuple):
+    """A text, the secret that keys its hashes, and its index entry.
+
+    spans: little-endian int32 triples, one for each passage: start, end, number of terms.
+    terms: little-endian uint32 of all passages, one after another.
+    vectors: little-endian float16 [passages, dim] of `embedder`; None while still to be made.
+    """
+
+    key: int
+    version: int
+    body: str
+    salt: bytes
+    shape: int
+    mentions: bytes
+    spans: bytes
+    terms: bytes
+    embedder: int | None
+    vectors: bytes | None
+
+
+class AuditRow(NamedTuple):
+    """One entry of the audit chain; `digest` is keyed by a salt that erasure destroys."""
+
+    number: int
+    at: int
+    verb: str
+    actor: str
+    namespace: str
+    cube_id: str
+    version: int
+    digest: str
+    hash: str
+
+
+class JobRow(NamedTuple):
+    """One piece of background work."""
+
+    number: int
+    kind: str
+    unique_key: str  # two waiting jobs never share one
+    payload: str  # JSON: ids and numbers, never content
+    state: str  # waiting, running, dead
+    tries: int
+    due_at: int
+    lease_until: int | None
+    error: str | None
+
+
+class Selection(NamedTuple):
+    """Which current cubes of a namespace are meant; None leaves a field open."""
+
+    types: tuple[str, ...] | None = None
+    kinds: tuple[str, ...] | None = None
+    states: tuple[str, ...] = ()
+    session: str | None = None
+    conditions: tuple[Condition, ...] = ()
+    now: int = 0  # hides what expired by then
+
+
+class Condition(NamedTuple):
+    """One test of one field: `field` and `op` come from a closed grammar (core.filters)."""
+
+    field: str
+    key: str | None  # of metadata
+    op: str
+    value: object
