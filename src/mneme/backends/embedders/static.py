@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mneme.backends.embedders.texts import check_texts
 from mneme.backends.embedders.wordpiece import WordPiece
 from mneme.core.errors import StoreCorruptError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Vectors = NDArray[np.float32]
+    from mneme.backends.embedders.texts import Vectors
 
 TABLE = Path(__file__).parent / "static_table"
 MAX_TOKENS = 1024  # a longer text is cut: a mean of more words says little
@@ -55,6 +56,7 @@ class StaticEmbedder:
         self.id = f"{facts['name']}:{facts['sha256']['rows.npy'][:8]}:{self.dim}"
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
+        check_texts(texts)
         rows_of, cut = self._tokeniser.rows, _MAX_CHARS
         rows = [rows_of(text if len(text) <= cut else text[:cut])[:MAX_TOKENS] for text in texts]
         vectors = np.zeros((len(texts), self.dim), np.float32)
