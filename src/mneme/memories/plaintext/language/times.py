@@ -1,0 +1,119 @@
+"""Find what a text says about time, as days.
+
+In: a text and the day on which it was said. Out: character spans with absolute, inclusive ranges of
+days: "last Friday" said on 20 March 2026 is 13 March 2026. Pure, without a clock; a text without a
+time costs a few microseconds. English, with the plain dates of a few other languages.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from typing import NamedTuple
+
+from mneme.memories.plaintext.language.times_explicit import EXPLICIT
+from mneme.memories.plaintext.language.times_frames import Found, framed
+from mneme.memories.plaintext.language.times_relative import RELATIVE, SHIFTS
+from mneme.memories.plaintext.language.times_rules import (
+    NOT_AFTER_WORD,
+    NOT_BEFORE_WORD,
+    Rule,
+    Scene,
+)
+from mneme.memories.plaintext.language.times_words import (
+    MONTHS,
+    NUMBERS,
+    ORDINALS,
+    SEASONS,
+    WEEKDAYS,
+    tree,
+    words,
+)
+
+_RULES: tuple[Rule, ...] = (*EXPLICIT, *RELATIVE)
+
+# Where a time may begin. Frequent words count only before a second word that fits.
+_BEGINNINGS = (
+    set(MONTHS) | set(WEEKDAYS) | set(SEASONS)
+    | {word for word in SHIFTS if " " not in word}
+    | set(words("last past next coming q1 q2 q3 q4 early mid late"))
+)  # fmt: skip
+_FREQUENT = (
+    set(words("the this these in over on at during for half day hier"))
+    | {word for word in NUMBERS if " " not in word} | set(ORDINALS)
+)  # fmt: skip
+_SECOND = (
+    set(MONTHS) | set(WEEKDAYS) | set(SEASONS)
+    | {word for word in NUMBERS if " " not in word}
+    | set(words("last past next coming this other of de quarter before after soir about around"))
+    | {"like"}
+    | set(words("minute min hour hr day night week fortnight weekend month year decade"))
+    | set(words("morning afternoon evening dozen the"))
+)  # fmt: skip
+_BEGIN = re.compile(
+    rf"{NOT_AFTER_WORD}(?:['’]?[0-9]|{tree(_BEGINNINGS)}{NOT_BEFORE_WORD}"
+    rf"|{tree(_FREQUENT)}\s{{1,3}}(?:[0-9'’]|{tree(_SECOND)}))"
+)
+
+
+class TimeSpan(NamedTuple):
+    """Characters `start` to `end` (exclusive) speak of the days `first` to `last` (inclusive)."""
+
+    start: int
+    end: int
+    first: date
+    last: date
+
+
+def find_times(text: str, reference: date | None) -> list[TimeSpan]:
+    """The times that a text speaks of, in order, without overlaps.
+
+    Args:
+        text: Any text.
+        reference: The day on which it was said; None finds only what needs no reference.
+
+    Returns:
+        One span for each time; never raises, a date that does not exist is no time.
+    """
+    lower = _lowered(text)
+    begin = _BEGIN.search(lower)
+    if begin is None:
+        return []
+    today = reference.date() if isinstance(reference, datetime) else reference
+    scene = Scene(text, lower, today)
+    return [
+        TimeSpan(f.start, f.end, f.days.first, f.days.last)
+        for f in framed(_scan(scene, begin), scene)
+    ]
+
+
+def _lowered(text: str) -> str:
+    """The text in lower case, with every character in its place."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else text.replace("\u0130", "i").lower()
+
+
+def _scan(scene: Scene, begin: re.Match[str] | None) -> list[Found]:
+    """The spans that a rule accepts, left to right."""
+    found = []
+    while begin:
+        item = _first_rule(scene, begin.start())
+        if item:
+            found.append(item)
+        begin = _BEGIN.search(scene.lower, item.end if item else begin.start() + 1)
+    return found
+
+
+def _first_rule(scene: Scene, start: int) -> Found | None:
+    """What the first rule says that accepts the text at a place."""
+    for rule in _RULES:
+        match = rule.pattern.match(scene.lower, start)
+        if match is None:
+            continue
+        try:
+            days = rule.days(match, scene)
+        except (ValueError, OverflowError):  # 31 June, or the year 12000
+            continue
+        if days:
+            return Found(start, match.end(), days)
+    return None
