@@ -8,11 +8,15 @@ with the length of the text alone.
 from __future__ import annotations
 
 import re
+import sys
+from array import array
+from datetime import date
 from enum import IntFlag
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mneme.memories.plaintext.language.terms import pack, scan
+from mneme.memories.plaintext.language.times import find_times
 from mneme.memories.plaintext.language.words import Word
 
 if TYPE_CHECKING:
@@ -22,6 +26,9 @@ _PASSAGE_WORDS: Final = 60
 _ONE_PASSAGE_WORDS: Final = 90
 _MOST_PASSAGES: Final = 2048
 _LONGEST_RUN: Final = 600  # characters without an end of sentence
+_DATED_CHARS: Final = 1 << 16
+_MOST_MENTIONS: Final = 32
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 _SHORT_WORDS: Final = 8
 _LONG_WORDS: Final = 120
 
@@ -117,8 +124,20 @@ def analyse(text: str, *, role: str, speaker: str | None, said_at: datetime | No
         flags |= found
         words += len(codes)
         passages.append(Passage(start, end, pack(codes), _embed_text(piece, speaker)))
-    mentions = b""
+    mentions = _mentions(text, said_at)
     return Analysis(_shape(text, flags, words, bool(mentions)), mentions, passages)
+
+
+def _mentions(text: str, said_at: datetime | None) -> bytes:
+    """The days of each date that a text names, as pairs of int32."""
+    spans = find_times(text[:_DATED_CHARS], None if said_at is None else said_at.date())
+    days = {(span.first.toordinal() - _EPOCH, span.last.toordinal() - _EPOCH) for span in spans}
+    if not days:
+        return b""
+    packed = array("i", [day for pair in sorted(days)[:_MOST_MENTIONS] for day in pair])
+    if sys.byteorder == "big":  # pragma: no cover
+        packed.byteswap()
+    return packed.tobytes()
 
 
 def _embed_text(piece: str, speaker: str | None) -> str:
@@ -154,8 +173,6 @@ def _close(spans: list[tuple[int, int]], start: int, end: int, words: int) -> li
         else:
             spans.append((start, end))
     return spans
-
-
 
 
 def _sentences(text: str, most_chars: int) -> list[tuple[int, int]]:
@@ -199,8 +216,6 @@ def _shape_of_words(flags: int) -> int:
 
 def _shape_of_lines(text: str) -> int:
     return (_CODE if "```" in text else 0) | (_LIST if _LIST_TEXT.search(text) else 0)
-
-
 
 
 def _size(words: int) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from mneme.memories.plaintext.language.terms import tokens_of
 from mneme.vault.index.columns import Column, Strings, times
 from mneme.vault.index.links import Links
 from mneme.vault.index.postings import Postings
@@ -53,6 +54,8 @@ class NamespaceIndex:
         self._mentions = Column(np.int32, 2)
         self._links = Links()
         self._slot_of: dict[int, int] = {}
+        self._called: dict[str, list[int]] = {}
+        self._named = 0
         self._dead = 0
         self.live_words = 0
         self.live_passages = 0
@@ -106,6 +109,16 @@ class NamespaceIndex:
     def next(self) -> npt.NDArray[np.int32]:
         """The slot after each in its session; -1 at its end."""
         return self._links.next
+
+    def speakers_called(self, words: Iterable[str]) -> list[int]:
+        """Numbers of the speakers of whose name one of the words is the first, or the whole."""
+        names = self.speakers.names
+        for number in range(self._named, len(names)):
+            tokens = tokens_of(names[number])
+            for name in {tokens[0], names[number].casefold()} if tokens else ():
+                self._called.setdefault(name, []).append(number)
+        self._named = len(names)
+        return sorted({number for word in words for number in self._called.get(word, ())})
 
     def slot_of(self, key: int) -> int | None:
         """The slot of a live cube."""

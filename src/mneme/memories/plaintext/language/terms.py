@@ -26,7 +26,9 @@ _UNSPACED: Final = (
     "\ua000-\ua4cf\uf900-\ufaff\uff66-\uff9f\U0001b000-\U0001b16f\U00020000-\U0003ffff"
 )
 # Vowel signs and other marks that belong to a word though Python does not count them as letters.
-_MARKS: Final = "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+_MARKS: Final = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+)
 _INDIC: Final = "\u0900-\u0963\u0966-\u0dff"
 _NUMBER: Final = r"\d+(?:[.,]\d+)*"
 _ASCII_TOKEN: Final = re.compile(rf"{_NUMBER}|[a-z]+(?:'[a-z]+)?")
@@ -37,7 +39,9 @@ _ANY_TOKEN: Final = re.compile(
     r"|[^\w\s\x00-\xbf\u2000-\u206f\u3000-\u303f\ufe00-\ufe0f\uff00-\uff65]"
 )
 _UNSPACED_START: Final = re.compile(rf"[{_UNSPACED}]")
-_FOLDED: Final = re.compile("[\u0300-\u036f\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u200c\u200d]")
+_FOLDED: Final = re.compile(
+    "[\u0300-\u036f\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u200c\u200d]"
+)
 _QUOTES: Final = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'"})
 _SUFFIXES: Final = frozenset({"s", "t", "d", "ll", "m", "re", "ve"})
 _CACHED_WORDS: Final = 200_000
