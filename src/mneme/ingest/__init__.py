@@ -1,0 +1,1 @@
+"""Text to cubes: messages, documents and other systems' exports."""

@@ -54,8 +54,8 @@ _CAUTIOUS = words(
 _BESIDE_CAPITAL = frozenset([*_CAUTIOUS, "to", "through", "around", "for", "and", "or", "between"])
 _BEFORE_YEAR = frozenset(
     words(
-        "in since during of until till before after by from around year through early mid late to and "
-        "between summer"
+        "in since during of until till before after by from around year through early mid late to "
+        "and between"
     )
 )
 _VERBS = frozenset({"may", "march", "mar"})
