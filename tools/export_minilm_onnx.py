@@ -47,9 +47,21 @@ def export(model: Path, target: Path) -> None:
     import torch
     from transformers import BertModel
 
-    bert = BertModel.from_pretrained(
-        model, add_pooling_layer=False, attn_implementation="eager", return_dict=False
-    ).eval()
+    class LastHiddenState(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bert = BertModel.from_pretrained(
+                model, add_pooling_layer=False, attn_implementation="eager"
+            )
+
+        def forward(
+            self,
+            input_ids: torch.Tensor,
+            attention_mask: torch.Tensor,
+            token_type_ids: torch.Tensor,
+        ) -> torch.Tensor:
+            return self.bert(input_ids, attention_mask, token_type_ids).last_hidden_state
+
     example = torch.tensor([[101, 7592, 2088, 102], [101, 2204, 2851, 102]])
     inputs = {
         "input_ids": example,
@@ -58,13 +70,12 @@ def export(model: Path, target: Path) -> None:
     }
     free = {0: "texts", 1: "tokens"}
     torch.onnx.export(
-        bert,
-        (),
+        LastHiddenState().eval(),
+        tuple(inputs.values()),
         str(target),
-        kwargs=inputs,
         input_names=list(inputs),
         output_names=["last_hidden_state"],
-        dynamic_axes={name: free for name in (*inputs, "last_hidden_state")},
+        dynamic_axes=dict.fromkeys((*inputs, "last_hidden_state"), free),
         opset_version=OPSET,
         dynamo=False,
     )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from onnxruntime import InferenceSession
+    from tokenizers import Tokenizer
 
     from mneme.backends.embedders.texts import Vectors
 
@@ -83,12 +85,12 @@ class OnnxEmbedder:
         return mean
 
 
-def _tokenizer(path: Path):  # noqa: ANN202  # the package has no types
+def _tokenizer(path: Path) -> Tokenizer:
     from tokenizers import Tokenizer
 
     try:
         tokenizer = Tokenizer.from_str(path.read_text("utf-8"))
-    except Exception as error:  # noqa: BLE001  # the package raises bare Exception for a bad file
+    except Exception as error:  # the package raises bare Exception for a bad file
         raise BackendUnavailableError(f"{path} is not a tokenizer") from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
@@ -96,7 +98,7 @@ def _tokenizer(path: Path):  # noqa: ANN202  # the package has no types
     return tokenizer
 
 
-def _session(path: Path, threads: int):  # noqa: ANN202  # the package has no types
+def _session(path: Path, threads: int) -> tuple[InferenceSession, int]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -8,10 +8,11 @@ and no model library. `tools/distill_static_table.py` makes the table; the idea 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 TABLE = Path(__file__).parent / "static_table"
 MAX_TOKENS = 1024  # a longer text is cut: a mean of more words says little
+_FILES = ("rows.npy", "scales.npy", "vocabulary.txt")
+_REPAIR = "the static embedder's table is damaged; install mneme again"
 _MAX_CHARS = 16 * MAX_TOKENS
 _CHUNK_TOKENS = 512  # rows gathered at once: what the processor's cache holds
 
@@ -44,16 +47,14 @@ class StaticEmbedder:
     """
 
     def __init__(self, folder: Path = TABLE) -> None:
-        facts = json.loads((folder / "table.json").read_text("utf-8"))
+        facts = _facts(folder)
         tokens = _checked(folder / "vocabulary.txt", facts).decode("utf-8").split("\n")
-        _checked(folder / "rows.npy", facts)
-        _checked(folder / "scales.npy", facts)
-        self._rows: NDArray[np.int8] = np.load(folder / "rows.npy", allow_pickle=False)
-        scales: Vectors = np.load(folder / "scales.npy", allow_pickle=False)
+        self._rows: NDArray[np.int8] = _array(_checked(folder / "rows.npy", facts))
+        scales: Vectors = _array(_checked(folder / "scales.npy", facts))
         self._scales = scales[:, None]
         self._tokeniser = WordPiece(tokens)
         self.dim = int(self._rows.shape[1])
-        self.id = f"{facts['name']}:{facts['sha256']['rows.npy'][:8]}:{self.dim}"
+        self.id = f"{facts.name}:{facts.sha256['rows.npy'][:8]}:{self.dim}"
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         check_texts(texts)
@@ -91,10 +92,26 @@ def _chunks(lengths: list[int]) -> list[tuple[int, int]]:
     return spans
 
 
-def _checked(path: Path, facts: dict[str, dict[str, str]]) -> bytes:
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != facts["sha256"][path.name]:
-        raise StoreCorruptError(
-            f"{path.name} of the static embedder is damaged; install mneme again"
-        )
+class _Facts(NamedTuple):
+    name: str
+    sha256: dict[str, str]
+
+
+def _facts(folder: Path) -> _Facts:
+    try:
+        facts = json.loads((folder / "table.json").read_text("utf-8"))
+        return _Facts(facts["name"], {name: facts["sha256"][name] for name in _FILES})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreCorruptError(f"{_REPAIR} (table.json: {type(error).__name__})") from error
+
+
+def _checked(path: Path, facts: _Facts) -> bytes:
+    data = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(data).hexdigest() != facts.sha256[path.name]:
+        raise StoreCorruptError(f"{_REPAIR} ({path.name} is not what was installed)")
     return data
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    return array

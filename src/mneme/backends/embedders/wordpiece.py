@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_WORD_CHARS = 100  # BERT's own limit: a longer word is unknown
-_CACHE_ENTRIES = 50_000
 _CACHED_CHARS = 40
 
 # str.split() takes these for spaces; BERT removes them, so that the words beside them join.
@@ -39,9 +38,10 @@ class WordPiece:
 
     Args:
         tokens: The vocabulary; a token's place is its row. "##" marks a piece inside a word.
+        cache_entries: How many stretches are remembered at most.
     """
 
-    def __init__(self, tokens: Iterable[str]) -> None:
+    def __init__(self, tokens: Iterable[str], *, cache_entries: int = 50_000) -> None:
         self._starts: dict[str, int] = {}
         self._insides: dict[str, int] = {}
         for row, token in enumerate(tokens):
@@ -51,6 +51,12 @@ class WordPiece:
                 self._starts[token] = row
         self._longest = max(map(len, chain(self._starts, self._insides)), default=1)
         self._cache: dict[str, tuple[int, ...]] = {}
+        self._cache_entries = cache_entries
+
+    @property
+    def cached(self) -> int:
+        """How many stretches are remembered now."""
+        return len(self._cache)
 
     def rows(self, text: str) -> list[int]:
         """Rows of the text's tokens, in reading order."""
@@ -67,7 +73,7 @@ class WordPiece:
         words = _ascii_words(stretch) if stretch.isascii() else _words(stretch)
         rows = tuple(chain.from_iterable(map(self._spell, words)))
         if len(stretch) <= _CACHED_CHARS:
-            if len(self._cache) >= _CACHE_ENTRIES:
+            if len(self._cache) >= self._cache_entries:
                 self._cache = {}
             self._cache[stretch] = rows
         return rows
