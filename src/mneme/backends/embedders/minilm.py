@@ -79,7 +79,7 @@ class OnnxEmbedder:
         }
         try:
             outputs = self._session.run(None, {n: a for n, a in feed.items() if n in self._inputs})
-        except RuntimeError as error:  # what onnxruntime's own errors derive from
+        except _failures() as error:
             raise BackendUnavailableError("the ONNX model failed on a text") from error
         mean: NDArray[np.float32] = outputs[0][0].mean(axis=0)
         return mean
@@ -107,6 +107,14 @@ def _session(path: Path, threads: int) -> tuple[InferenceSession, int]:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         dim = int(session.get_outputs()[0].shape[-1])
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (*_failures(), TypeError) as error:
         raise BackendUnavailableError(f"{path} is not an ONNX sentence model") from error
     return session, dim
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """The errors of onnxruntime, which have no common root of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = (kind for kind in vars(state).values() if isinstance(kind, type))
+    return (RuntimeError, ValueError, *(kind for kind in own if issubclass(kind, Exception)))
