@@ -15,6 +15,7 @@ import typer.main
 from mneme.cli.main import VERBS, app
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
+TYPE_NAMES = {"str": "TEXT", "integer": "INT"}  # as releases of Typer differ
 SHARED = ("store", "namespace", "as_json", "help")
 
 HEAD = """\
@@ -30,13 +31,15 @@ Every verb takes:
 | option | means |
 |---|---|
 | `--store FOLDER` | the store; without it `MNEME_TARGET`, else the user's data folder |
-| `--namespace`, `-n` | whom the memory belongs to, such as `acme/alice`; `default` without it (no effect on verbs that concern the whole store) |
+| `--namespace`, `-n` | whom the memory belongs to, such as `acme/alice`; else `default` |
 | `--json` | one JSON document on stdout and nothing else; an error is a JSON object on stderr |
+
+Verbs that concern the whole store take `--namespace` too, and do nothing with it.
 
 Exit status: 0 done, 1 not found or refused, 2 wrong usage, 3 store damaged, 4 a part unavailable,
 130 interrupted. Times are ISO 8601, such as `2026-03-20` or `2026-03-20T14:05:00Z`. `-` reads stdin
-where a text is asked for. Progress bars go to stderr, and only to a terminal. Before it ends, a verb
-runs jobs that are due, for two seconds at most.
+where a text is asked for. Progress bars go to stderr, and only to a terminal. Before it ends, a
+verb runs jobs that are due, for two seconds at most.
 """
 
 
@@ -72,7 +75,8 @@ def metavar(argument: Any) -> str:  # noqa: ANN401
 def row(option: Any) -> str:  # noqa: ANN401
     """One line of a table of options."""
     names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
-    value = "" if option.is_flag else f" {option.metavar or option.type.name.upper()}"
+    kind = TYPE_NAMES.get(option.type.name, option.type.name.upper())
+    value = "" if option.is_flag else f" {option.metavar or kind}"
     means = (option.help or "").replace("|", "\\|")
     if option.required:
         means += " Required."

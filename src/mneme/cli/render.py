@@ -1,0 +1,136 @@
+"""What verbs print: JSON for programs, lines for people."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mneme.core.cube import MemCube
+    from mneme.recall.context import Hit
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_PREVIEW_CHARS = 300
+
+
+def print_json(value: object) -> None:
+    """One JSON document on stdout."""
+    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=ascii_only))
+
+
+def plain(value: object) -> Any:  # noqa: ANN401, PLR0911
+    """A value as JSON knows it: records become objects, moments ISO strings in UTC."""
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if isinstance(value, Iterable) and not isinstance(value, bytes):
+        return [plain(item) for item in value]
+    if isinstance(value, date | Path):
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else repr(value)
+
+
+def say(text: str = "", *, err: bool = False, **style: Any) -> None:  # noqa: ANN401
+    """One line for people; colours go where the output is no terminal."""
+    typer.secho(clean(text), err=err, **style)
+
+
+def clean(text: str) -> str:
+    """The text without characters that could steer a terminal."""
+    return _CONTROL.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def when(moment: datetime | None) -> str:
+    """A moment in ISO form, to the second."""
+    if moment is None:
+        return "-"
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def preview(text: str) -> str:
+    """The beginning of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= _PREVIEW_CHARS else line[:_PREVIEW_CHARS] + "…"
+
+
+def headline(cube: MemCube) -> str:
+    """Id, time, speaker and type, and the state if it is not the usual one."""
+    words = [cube.id, when(cube.event_at), cube.speaker or cube.role, cube.type]
+    if cube.state != "activated":
+        words.append(str(cube.state))
+    if cube.trust == "untrusted":
+        words.append("untrusted")
+    return "  ".join(words)
+
+
+def print_cubes(cubes: Iterable[MemCube]) -> None:
+    """Two lines for each cube."""
+    for cube in cubes:
+        say(headline(cube), dim=True)
+        say(f"    {preview(cube.text)}")
+
+
+def print_versions(cubes: Iterable[MemCube]) -> None:
+    """Versions of a cube, one below the other."""
+    for cube in cubes:
+        say(f"version {cube.version}  recorded {when(cube.recorded_at)}  {cube.state}", dim=True)
+        say(f"    {preview(cube.text)}")
+
+
+def print_cube(cube: MemCube) -> None:
+    """All that a reader may want to know of one cube."""
+    say(headline(cube), bold=True)
+    say(cube.text)
+    say()
+    shown = plain(cube)
+    for name in ("id", "type", "text", "state", "trust", "kind", "speaker", "event_at"):
+        shown.pop(name)
+    for name, value in shown.items():
+        if value not in (None, [], {}, False):
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            say(f"  {name:13} {text}", dim=True)
+
+
+def print_hits(hits: Iterable[Hit]) -> None:
+    """Hits with rank and score, and the signals where they were asked for."""
+    for hit in hits:
+        mark = "  lexical only" if hit.degraded else ""
+        say(f"{hit.rank:>2}  {hit.score:.3f}  {headline(hit.cube)}{mark}", dim=True)
+        say(f"    {preview(hit.cube.text)}")
+        if hit.scores:
+            signals = ", ".join(f"{name} {score:.3g}" for name, score in hit.scores.items())
+            say(f"    {signals}", dim=True)
+
+
+def print_record(record: object, indent: str = "") -> None:
+    """Any record as `name: value` lines."""
+    for name, value in plain(record).items():
+        if isinstance(value, dict) and value:
+            say(f"{indent}{name}:")
+            print_record(value, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            say(f"{indent}{name}: {len(value)}")
+            for item in value:
+                say(f"{indent}  " + ", ".join(f"{key} {part}" for key, part in item.items()))
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            say(f"{indent}{name}: {text}")
