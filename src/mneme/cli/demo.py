@@ -74,8 +74,7 @@ def _import(memory: Namespace, source: Path, *, as_json: bool) -> Any:  # noqa: 
 
 
 def _answer(memory: Namespace, question: dict[str, Any], limit: int) -> list[Hit]:
-    now = opt.given(now=question.get("now"))
-    return memory.search(question["question"], limit=limit, **now)
+    return memory.search(question["question"], limit=limit, now=question.get("now"))
 
 
 def _show(question: dict[str, Any], hits: list[Hit]) -> None:

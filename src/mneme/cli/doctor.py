@@ -28,7 +28,7 @@ def doctor(
     store: opt.Store = None, namespace: opt.WholeStore = "", as_json: opt.Json = False
 ) -> None:
     """Tell versions, whether the store and the embedder are well, and what is not installed."""
-    findings = {"versions": _versions(), "optional": _optional()}
+    findings: dict[str, Any] = {"versions": _versions(), "optional": _optional()}
     with opened(store) as memory:
         findings |= {"store": _store(memory)}
     problems = findings["store"]["problems"]

@@ -142,7 +142,7 @@ def erase(
             typer.confirm("Erased memories cannot be brought back. Go on?", abort=True)
         receipt = memory.erase(target, filters=wanted, **opt.given(reason=reason))
         if as_json:
-            render.print_json(receipt)
+            render.print_json(render.whole(receipt))
         else:
             render.print_record(receipt)
 

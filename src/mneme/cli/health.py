@@ -36,7 +36,7 @@ def verify(
     with opened(store) as memory:
         report = memory.verify(**opt.given(audit_head=audit_head))
         if as_json:
-            render.print_json({"ok": report.ok} | render.plain(report))
+            render.print_json(render.whole(report))
         else:
             for problem in report.problems:
                 render.say(str(problem), fg="red")

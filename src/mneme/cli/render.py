@@ -49,6 +49,13 @@ def plain(value: object) -> Any:  # noqa: ANN401, PLR0911
     return value.hex() if isinstance(value, bytes) else repr(value)
 
 
+def whole(record: object) -> dict[str, Any]:
+    """A report as JSON knows it: its fields, and what it works out of them."""
+    kind = type(record)
+    derived = [name for name in dir(kind) if isinstance(getattr(kind, name), property)]
+    return {**plain(record), **{name: plain(getattr(record, name)) for name in derived}}
+
+
 def say(text: str = "", *, err: bool = False, **style: Any) -> None:  # noqa: ANN401
     """One line for people; colours go where the output is no terminal."""
     typer.secho(clean(text), err=err, **style)

@@ -33,7 +33,7 @@ def import_(
     ):
         report = memory.import_(path, progress=progress, **opt.given(format=format_))
         if as_json:
-            render.print_json(report)
+            render.print_json(render.whole(report))
         else:
             render.print_record(report)
 

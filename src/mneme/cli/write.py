@@ -84,9 +84,12 @@ def _add_batch(
     with lines, bound(*place) as memory, progress_bar("adding", quiet=as_json) as progress:
         report = memory.add_many(list(_read_items(lines, defaults)), progress=progress)
         if as_json:
-            render.print_json(report)
-        else:
-            render.print_record(report)
+            render.print_json(render.whole(report))
+            return
+        for item in report.refused:
+            render.say(f"item {item.number}: {item.error}", err=True, fg="red")
+        counts = f"{report.added}, repeated {report.repeated}, refused {len(report.refused)}"
+        render.say(f"added {counts}")
 
 
 def _open_lines(path: str) -> Any:  # noqa: ANN401
