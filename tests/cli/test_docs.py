@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from mneme.cli.main import VERBS, app
+from mneme.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,6 +56,12 @@ def test_the_readme_has_examples_of_both_kinds_and_is_short() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in _LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_the_quickstart_names_every_setting() -> None:
+    page = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
+    named = {name.lower() for name in re.findall(r"`MNEME_(\w+)`", page)}
+    assert named == {field.name for field in fields(Settings)}
 
 
 def test_the_page_of_verbs_is_what_the_verbs_say() -> None:

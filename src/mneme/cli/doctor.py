@@ -12,6 +12,7 @@ from mneme.cli import options as opt
 from mneme.cli import render
 from mneme.cli.status import Status
 from mneme.cli.store import opened
+from mneme.core.errors import BackendUnavailableError
 
 if TYPE_CHECKING:
     from mneme.app import MemoryOS
@@ -28,23 +29,27 @@ def doctor(
     store: opt.Store = None, namespace: opt.WholeStore = "", as_json: opt.Json = False
 ) -> None:
     """Tell versions, whether the store and the embedder are well, and what is not installed."""
-    findings: dict[str, Any] = {"versions": _versions(), "optional": _optional()}
     with opened(store) as memory:
-        findings |= {"store": _store(memory)}
-    problems = findings["store"]["problems"]
+        findings: dict[str, Any] = {
+            "versions": _versions() | memory.vault.parts.store.facts(),
+            "embedder": _embedder(memory),
+            "tokens": "counted" if memory.counter.exact else "estimated, on the high side",
+            "store": _store(memory),
+            "optional": _optional(),
+        }
+    damaged = bool(findings["store"]["problems"])
+    unavailable = findings["embedder"]["answers"] is False
     if as_json:
-        render.print_json(findings | {"ok": not problems})
+        render.print_json(findings | {"ok": not (damaged or unavailable)})
     else:
         _print_findings(findings)
-    if problems:
-        raise typer.Exit(Status.DAMAGED)
+    if damaged or unavailable:
+        raise typer.Exit(Status.DAMAGED if damaged else Status.UNAVAILABLE)
 
 
 def _versions() -> dict[str, str]:
-    import apsw
-
-    found = {name: metadata.version(name) for name in ("mneme", "numpy", "apsw", "typer")}
-    return {"python": platform.python_version(), **found, "sqlite": apsw.sqlite_lib_version()}
+    found = {name: metadata.version(name) for name in ("mneme", "numpy", "typer")}
+    return {"python": platform.python_version(), **found}
 
 
 def _optional() -> dict[str, dict[str, Any]]:
@@ -55,13 +60,30 @@ def _optional() -> dict[str, dict[str, Any]]:
     }
 
 
+def _embedder(memory: MemoryOS) -> dict[str, Any]:
+    """What makes vectors, and whether it does so now; None for `answers` where there is none."""
+    embedding = memory.vault.parts.embedding
+    found: dict[str, Any] = {"setting": memory.settings.embedder, "answers": None}
+    if embedding.embedder is None:
+        return found | {"note": "words alone are searched: results carry no likeness of meaning"}
+    try:
+        embedding.demand(["Does it answer?"])
+    except BackendUnavailableError as error:
+        return found | {"answers": False, "error": str(error)}
+    return found | {"answers": True, "id": embedding.id}
+
+
 def _store(memory: MemoryOS) -> dict[str, Any]:
-    report = memory.verify()
-    return {"stats": memory.stats(), "problems": list(report.problems)}
+    """Counts, jobs that wait, and what is wrong; that it was opened shows that it is writable."""
+    stats = render.plain(memory.stats())
+    stats.pop("embedder", None)
+    return {**stats, "problems": list(memory.verify().problems)}
 
 
 def _print_findings(findings: dict[str, Any]) -> None:
-    render.print_record({"versions": findings["versions"], "store": findings["store"]})
-    for name, found in findings["optional"].items():
+    optional = findings.pop("optional")
+    render.print_record(findings)
+    for name, found in optional.items():
         state = "installed" if found["installed"] else f"not installed (extra {found['extra']})"
         render.say(f"{name}: {state}, for {found['for']}", dim=not found["installed"])
+    render.say("problems found" if findings["store"]["problems"] else "the store is well")

@@ -91,12 +91,9 @@ def rebuild(
     store: opt.Store = None, namespace: opt.WholeStore = "", as_json: opt.Json = False
 ) -> None:
     """Make all indexes anew from the stored rows."""
-    with opened(store) as memory:
-        memory.rebuild()
-        if as_json:
-            render.print_json({"rebuilt": True})
-        else:
-            render.say("rebuilt")
+    with opened(store) as memory, progress_bar("reading", quiet=as_json) as progress:
+        memory.rebuild(progress=progress)
+    _done("rebuilt", as_json=as_json)
 
 
 def reindex(
@@ -104,8 +101,12 @@ def reindex(
 ) -> None:
     """Make all vectors anew with the embedder of the settings; can be interrupted and resumed."""
     with opened(store) as memory, progress_bar("embedding", quiet=as_json) as progress:
-        count = memory.reindex(progress=progress)
-        if as_json:
-            render.print_json({"reindexed": count})
-        else:
-            render.say(f"reindexed: {count}")
+        memory.reindex(progress=progress)
+    _done("reindexed", as_json=as_json)
+
+
+def _done(what: str, *, as_json: bool) -> None:
+    if as_json:
+        render.print_json({what: True})
+    else:
+        render.say(what)
