@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mneme.backends.embedders.onnx_errors import onnx_failures
 from mneme.backends.embedders.texts import embed_filled
 from mneme.core.errors import BackendUnavailableError, InvalidInputError, MissingDependencyError
 
@@ -38,17 +38,17 @@ class FastembedEmbedder:
     def __init__(
         self, name: str, *, folder: Path | None = None, threads: int | None = None
     ) -> None:
-        if find_spec("fastembed") is None:
-            raise MissingDependencyError("fastembed", "fastembed", "this embedder")
+        try:
+            from fastembed import TextEmbedding
+        except ImportError as error:
+            raise MissingDependencyError("fastembed", "fastembed", "this embedder") from error
         if folder is not None and not folder.is_dir():
             raise InvalidInputError(f"there is no folder {folder}")
-        from fastembed import TextEmbedding
-
         place = {} if folder is None else {"specific_model_path": str(folder)}
         try:
             self._model = TextEmbedding(name, threads=threads, **place)
             self.dim = int(self._model.embedding_size)
-        except (OSError, RuntimeError, TypeError, ValueError) as error:
+        except (OSError, *onnx_failures()) as error:
             raise BackendUnavailableError(f"fastembed cannot load {name!r}") from error
         weights = "" if folder is None else _weights_hash(folder) + ":"
         self.id = f"fastembed-{name}:{weights}{self.dim}"
@@ -59,7 +59,7 @@ class FastembedEmbedder:
         def encode(filled: list[str]) -> object:
             try:  # one at a time: in a batch, int8 models give a text other vectors
                 return np.stack([next(iter(ask([text]))) for text in filled])
-            except (RuntimeError, StopIteration, ValueError) as error:
+            except (StopIteration, *onnx_failures()) as error:
                 raise BackendUnavailableError("the fastembed model failed") from error
 
         return embed_filled(texts, encode, dim=self.dim, max_chars=_MAX_CHARS)

@@ -8,11 +8,12 @@ vector is the mean over its tokens.
 from __future__ import annotations
 
 import hashlib
-from importlib.util import find_spec
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mneme.backends.embedders.onnx_errors import onnx_failures
 from mneme.backends.embedders.texts import embed_filled
 from mneme.core.errors import BackendUnavailableError, InvalidInputError, MissingDependencyError
 
@@ -49,8 +50,10 @@ class OnnxEmbedder:
 
     def __init__(self, folder: Path, *, int8: bool = False, threads: int = 0) -> None:
         for package in ("onnxruntime", "tokenizers"):
-            if find_spec(package) is None:
-                raise MissingDependencyError(package, "minilm", "the MiniLM embedder")
+            try:
+                import_module(package)
+            except ImportError as error:
+                raise MissingDependencyError(package, "minilm", "this embedder") from error
         model = folder / ("model_int8.onnx" if int8 else "model.onnx")
         for path in (model, folder / "tokenizer.json"):
             if not path.is_file():
@@ -79,7 +82,7 @@ class OnnxEmbedder:
         }
         try:
             outputs = self._session.run(None, {n: a for n, a in feed.items() if n in self._inputs})
-        except _failures() as error:
+        except onnx_failures() as error:
             raise BackendUnavailableError("the ONNX model failed on a text") from error
         mean: NDArray[np.float32] = outputs[0][0].mean(axis=0)
         return mean
@@ -107,14 +110,6 @@ def _session(path: Path, threads: int) -> tuple[InferenceSession, int]:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         dim = int(session.get_outputs()[0].shape[-1])
-    except (*_failures(), TypeError) as error:
+    except onnx_failures() as error:
         raise BackendUnavailableError(f"{path} is not an ONNX sentence model") from error
     return session, dim
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """The errors of onnxruntime, which have no common root of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    own = (kind for kind in vars(state).values() if isinstance(kind, type))
-    return (RuntimeError, ValueError, *(kind for kind in own if issubclass(kind, Exception)))

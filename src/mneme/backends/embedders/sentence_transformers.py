@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mneme.backends.embedders.texts import embed_filled
@@ -34,17 +33,17 @@ class SentenceTransformersEmbedder:
     """
 
     def __init__(self, folder: Path, *, device: str = "cpu") -> None:
-        if find_spec("sentence_transformers") is None:
-            raise MissingDependencyError(_EXTRA, _EXTRA, "this embedder")
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise MissingDependencyError(_EXTRA, _EXTRA, "this embedder") from error
         if not folder.is_dir():
             raise InvalidInputError(f"there is no folder {folder}")
-        from sentence_transformers import SentenceTransformer
-
         try:
             self._model = SentenceTransformer(
                 str(folder), device=device, local_files_only=True, trust_remote_code=False
             )
-            self.dim = int(self._model.get_sentence_embedding_dimension())
+            self.dim = self._model.encode(["dimension"], show_progress_bar=False).shape[1]
         except (OSError, RuntimeError, TypeError, ValueError, LookupError) as error:
             raise BackendUnavailableError(f"{folder} is not a sentence model") from error
         self._prompts = {name for name, text in self._model.prompts.items() if text}
