@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 class TestHash(EmbedderContract):
     @pytest.fixture(scope="class")
-    @classmethod
-    def make_embedder(cls) -> Callable[[], Embedder]:
+    @staticmethod
+    def make_embedder() -> Callable[[], Embedder]:
         return HashEmbedder
 
 
 class TestHealthyFlaky(EmbedderContract):
     @pytest.fixture(scope="class")
-    @classmethod
-    def make_embedder(cls) -> Callable[[], Embedder]:
+    @staticmethod
+    def make_embedder() -> Callable[[], Embedder]:
         return lambda: FlakyEmbedder(HashEmbedder(7))
 
 
 class TestCheckedFlaky(EmbedderContract):
     @pytest.fixture(scope="class")
-    @classmethod
-    def make_embedder(cls) -> Callable[[], Embedder]:
+    @staticmethod
+    def make_embedder() -> Callable[[], Embedder]:
         return lambda: CheckedEmbedder(FlakyEmbedder(HashEmbedder(300)))
 
 

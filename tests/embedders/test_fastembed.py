@@ -23,9 +23,9 @@ MODEL, DIM = "sentence-transformers/all-MiniLM-L6-v2", 384
 
 class TestFastembed(EmbedderContract):
     @pytest.fixture(scope="class")
-    @classmethod
+    @staticmethod
     def make_embedder(
-        cls, tmp_path_factory: pytest.TempPathFactory, tiny_model: TinyModel
+        tmp_path_factory: pytest.TempPathFactory, tiny_model: TinyModel
     ) -> Callable[[], FastembedEmbedder]:
         folder = tmp_path_factory.mktemp("fastembed")
         tiny_model.write(folder, dim=DIM)

@@ -41,8 +41,8 @@ def test_names_and_inputs(folder: Path, int8: bool) -> None:
 
 class TestTiny(EmbedderContract):
     @pytest.fixture(scope="class")
-    @classmethod
-    def make_embedder(cls, folder: Path) -> Callable[[], OnnxEmbedder]:
+    @staticmethod
+    def make_embedder(folder: Path) -> Callable[[], OnnxEmbedder]:
         return lambda: OnnxEmbedder(folder, threads=1)
 
 

@@ -58,15 +58,15 @@ def make(request: pytest.FixtureRequest) -> Make:
 
 class TestOpenAI(EmbedderContract):
     @pytest.fixture(scope="class")
-    @classmethod
-    def make_embedder(cls, shared_server: EmbeddingServer) -> Callable[[], RemoteEmbedder]:
+    @staticmethod
+    def make_embedder(shared_server: EmbeddingServer) -> Callable[[], RemoteEmbedder]:
         return lambda: openai(shared_server.url)
 
 
 class TestOllama(EmbedderContract):
     @pytest.fixture(scope="class")
-    @classmethod
-    def make_embedder(cls, shared_server: EmbeddingServer) -> Callable[[], RemoteEmbedder]:
+    @staticmethod
+    def make_embedder(shared_server: EmbeddingServer) -> Callable[[], RemoteEmbedder]:
         return lambda: ollama(shared_server.url)
 
 

@@ -49,8 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: TinyModel) -> P
 
 class TestSentenceTransformers(EmbedderContract):
     @pytest.fixture(scope="class")
-    @classmethod
-    def make_embedder(cls, folder: Path) -> Callable[[], SentenceTransformersEmbedder]:
+    @staticmethod
+    def make_embedder(folder: Path) -> Callable[[], SentenceTransformersEmbedder]:
         return lambda: SentenceTransformersEmbedder(folder)
 
 

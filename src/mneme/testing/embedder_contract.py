@@ -51,8 +51,8 @@ class EmbedderContract:
     exactness = 1e-5
 
     @pytest.fixture(scope="class")
-    @classmethod
-    def embedder(cls, make_embedder: Callable[[], Embedder]) -> Embedder:
+    @staticmethod
+    def embedder(make_embedder: Callable[[], Embedder]) -> Embedder:
         """One embedder for all tests of the class."""
         return make_embedder()
 

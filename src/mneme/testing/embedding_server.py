@@ -56,7 +56,7 @@ class EmbeddingServer(ThreadingHTTPServer):
         """Where it listens, without a path."""
         return f"http://127.0.0.1:{self.server_port}"
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, *_: object) -> None:
         """Say nothing: a client that gave up is what the tests are about."""
 
 
@@ -116,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(_DRIP_S if drip else 0)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the parent's name
+    def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 

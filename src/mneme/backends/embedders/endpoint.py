@@ -10,7 +10,7 @@ import http
 import http.client
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
@@ -29,7 +29,7 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a server is, and how patient to be with it.
 
@@ -38,6 +38,7 @@ class Endpoint:
     """
 
     url: str
+    _: KW_ONLY
     key: str | None = field(default=None, repr=False)
     timeout_s: float = 30.0
     retries: int = 3

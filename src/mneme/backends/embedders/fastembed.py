@@ -48,7 +48,7 @@ class FastembedEmbedder:
         try:
             self._model = TextEmbedding(name, threads=threads, **place)
             self.dim = int(self._model.embedding_size)
-        except (OSError, *onnx_failures()) as error:
+        except onnx_failures() as error:
             raise BackendUnavailableError(f"fastembed cannot load {name!r}") from error
         weights = "" if folder is None else _weights_hash(folder) + ":"
         self.id = f"fastembed-{name}:{weights}{self.dim}"
@@ -58,8 +58,8 @@ class FastembedEmbedder:
 
         def encode(filled: list[str]) -> object:
             try:  # one at a time: in a batch, int8 models give a text other vectors
-                return np.stack([next(iter(ask([text]))) for text in filled])
-            except (StopIteration, *onnx_failures()) as error:
+                return np.concatenate([list(ask([text])) for text in filled])
+            except onnx_failures() as error:
                 raise BackendUnavailableError("the fastembed model failed") from error
 
         return embed_filled(texts, encode, dim=self.dim, max_chars=_MAX_CHARS)

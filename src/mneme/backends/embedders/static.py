@@ -54,7 +54,7 @@ class StaticEmbedder:
         self._scales = scales[:, None]
         self._tokeniser = WordPiece(tokens)
         self.dim = int(self._rows.shape[1])
-        self.id = f"{facts.name}:{facts.sha256['rows.npy'][:8]}:{self.dim}"
+        self.id = f"{facts.name}:{facts.weights}:{self.dim}"
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         check_texts(texts)
@@ -95,6 +95,12 @@ def _chunks(lengths: list[int]) -> list[tuple[int, int]]:
 class _Facts(NamedTuple):
     name: str
     sha256: dict[str, str]
+
+    @property
+    def weights(self) -> str:
+        """One short hash of all files: a scale or a token that changes moves vectors too."""
+        digests = "".join(self.sha256[name] for name in _FILES)
+        return hashlib.sha256(digests.encode()).hexdigest()[:8]
 
 
 def _facts(folder: Path) -> _Facts:
