@@ -16,12 +16,12 @@ from mneme.cli.main import app
 class Shell:
     """Calls `mneme` and hands back what it printed."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: str) -> None:
         self.store = store
 
     def run(self, *words: str, stdin: str | None = None, status: int = 0) -> Any:  # noqa: ANN401
         """The result of one call on the store, whose exit status must be as given."""
-        result = CliRunner().invoke(app, [*words, "--store", str(self.store)], input=stdin)
+        result = CliRunner().invoke(app, [*words, "--store", self.store], input=stdin)
         assert result.exit_code == status, (words, result.output, result.exception)
         return result
 
@@ -48,7 +48,7 @@ class Shell:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path / "store")
+    return Shell(str(tmp_path / "store"))
 
 
 @pytest.fixture

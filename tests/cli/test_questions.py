@@ -99,3 +99,17 @@ def test_what_is_no_json_is_refused(tmp_path: Path) -> None:
         read_corpora(path)
     with pytest.raises(ImportRefusedError, match="cannot be read as JSON"):
         read_corpora(written(tmp_path / "x.json.gz", LOCOMO))
+
+
+def test_a_real_locomo_file_is_read_whole() -> None:
+    path = Path(__file__).parents[3] / "shared" / "data" / "locomo" / "locomo_dev.json"
+    if not path.exists():
+        pytest.skip(f"no LoCoMo data at {path}")
+    corpora = read_corpora(path)
+    assert len(corpora) == len(json.loads(path.read_text()))
+    for corpus in corpora:
+        assert all(turn.at for turn in corpus.turns)
+        known = {turn.ref for turn in corpus.turns}
+        assert len(known) == len(corpus.turns)
+        assert all(question.evidence <= known for question in corpus.questions)
+        assert len(corpus.questions) > 50

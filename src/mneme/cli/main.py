@@ -20,7 +20,7 @@ from mneme.core.errors import MnemeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-USAGE_ERROR: type[BaseException] = typer.BadParameter.__mro__[1]  # typer does not export it
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # typer does not export it
 
 
 class Verbs(TyperGroup):
@@ -42,7 +42,7 @@ class Verbs(TyperGroup):
         try:
             status = super().main(*arguments, **extra | {"standalone_mode": False})
         except USAGE_ERROR as error:
-            self._report("UsageError", getattr(error, "message", str(error)), Status.WRONG_USAGE)
+            self._report("UsageError", error.format_message(), Status.WRONG_USAGE)
             status = Status.WRONG_USAGE
         except typer.Abort:
             status = Status.REFUSED
