@@ -1,0 +1,1 @@
+"""Parts that may be replaced by others of their kind."""

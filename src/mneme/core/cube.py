@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Kind = Literal["plaintext", "activation", "parametric"]
 
 PLAINTEXT_TYPES: tuple[str, ...] = (
-    "turn", "document", "section", "fact", "preference", "instruction", "event", "summary",
+    "turn", "document", "fact", "preference", "instruction", "event", "summary",
     "profile", "note", "procedure", "lesson", "task", "table",
 )  # fmt: skip
 

@@ -20,10 +20,12 @@ class Embedder(Protocol):
         dim: Length of a vector.
     """
 
-    id: str
-    dim: int
+    @property
+    def id(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
 
-    def embed(self, texts: Sequence[str], *, query: bool = False) -> Any:
+    def embed(self, texts: Sequence[str], *, query: bool = False) -> Any:  # noqa: ANN401 (an array)
         """Vectors of texts.
 
         Args:

@@ -1,0 +1,1 @@
+"""Whether something may be done: pure rules, no I/O."""

@@ -1,1 +1,1 @@
-"""Text to cubes: messages, documents and other systems' exports."""
+"""Text to cubes: what comes in is checked, cut into drafts, and handed to the vault."""

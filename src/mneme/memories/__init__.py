@@ -1,0 +1,1 @@
+"""The kinds of memory: algorithms on payloads, one folder for each."""

@@ -1,0 +1,1 @@
+"""When background work is done: jobs, and the thread that runs them."""

@@ -1,0 +1,1 @@
+"""Where memories go to and come from: files that hold whole cubes."""

@@ -1,0 +1,1 @@
+"""The one door to stored cubes: versions, derivation, index, audit, erase."""

@@ -1,0 +1,1 @@
+"""The vault on one SQLite file, through apsw."""

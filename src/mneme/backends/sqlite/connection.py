@@ -73,7 +73,7 @@ def our_errors(path: Path | str) -> Iterator[None]:
     except (apsw.BusyError, apsw.LockedError) as error:
         raise BackendUnavailableError(f"{path} is busy with another writer; try again") from error
     except apsw.IOError as error:
-        if error.extendedresult in _IOERR_CORRUPT:
+        if getattr(error, "extendedresult", 0) in _IOERR_CORRUPT:
             raise _corrupt(path) from error
         raise StoreFullError(f"cannot read or write {path}: {error}; nothing changed") from error
 

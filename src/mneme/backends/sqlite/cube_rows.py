@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from mneme.backends.sqlite.schema import VERSIONS
 from mneme.backends.sqlite.selection import where_of
-from mneme.core.errors import InvalidInputError
-from mneme.core.protocols import IndexRow, PassageRow
+from mneme.core.errors import InvalidInputError, StoreCorruptError
 from mneme.core.rows import Namespace, TextRow, VersionRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     import apsw
 
@@ -23,39 +22,24 @@ _HEADER = (
     "v.metadata, v.labels, v.event_at, v.recorded_at, v.valid_from, v.valid_to, v.expires_at, "
     "v.priority, v.hold, v.origin, v.method, v.actor, v.model, v.trust, v.sources"
 )
+NEWEST_BY = (  # of cube c the newest version that was recorded by then
+    f"(SELECT max(o.vid) FROM version o WHERE o.vid > c.key * {VERSIONS} "
+    f"AND o.vid < (c.key + 1) * {VERSIONS} AND o.recorded_at <= :by)"
+)
 _VERSION = f"SELECT c.key, v.vid % {VERSIONS}, {_HEADER} FROM cube c JOIN version v ON "
 _CURRENT = f"{_VERSION} v.vid = c.key * {VERSIONS} + c.version "
 _ALL = f"{_VERSION} v.vid > c.key * {VERSIONS} AND v.vid < (c.key + 1) * {VERSIONS} "
-_LATEST_AS_OF = (  # of each cube the newest version that was recorded by then
-    f"{_VERSION} v.vid = (SELECT max(o.vid) FROM version o WHERE o.vid > c.key * {VERSIONS} "
-    f"AND o.vid < (c.key + 1) * {VERSIONS} AND o.recorded_at <= ?2) "
-)
-_INDEX = (
-    "SELECT c.key, c.state, v.state, v.type, v.session, v.role, v.speaker, v.origin, v.trust, "
-    "v.event_at, v.recorded_at, v.valid_from, v.valid_to, v.expires_at, u.utility, e.shape, "
-    "e.mentions, e.spans, e.terms, CASE WHEN e.embedder = ?3 THEN e.vectors END "
-    "FROM cube c JOIN version v ON v.vid = {version} "
-    f"LEFT JOIN entry e ON e.vid = c.key * {VERSIONS} + v.text_version "
-    "LEFT JOIN usage u ON u.key = c.key WHERE c.ns = ?1 {since} ORDER BY c.key"
-)
-_INDEX_CURRENT = _INDEX.format(
-    version=f"c.key * {VERSIONS} + c.version", since="AND c.seq > ?2 AND v.kind = 'plaintext'"
-)
-_INDEX_AS_OF = _INDEX.format(
-    version=f"(SELECT max(o.vid) FROM version o WHERE o.vid > c.key * {VERSIONS} AND "
-    f"o.vid < (c.key + 1) * {VERSIONS} AND o.recorded_at <= ?2)",
-    since="AND v.kind = 'plaintext'",
-)
+_LATEST_BY = f"{_VERSION} v.vid = {NEWEST_BY} "
+SET_ENTRY = "INSERT OR REPLACE INTO entry VALUES (?,?,?,?,?,?,?)"
 _PLACES = ",".join("?" * 24)
-_GONE = ("erased",)
 
 
 class CubeRows:
     """The rows of cubes, within one transaction of one connection."""
 
     def __init__(self, connection: apsw.Connection) -> None:
-        self._run = connection.execute
-        self._run_many = connection.executemany
+        self._run: Any = connection.execute
+        self._run_many: Any = connection.executemany
 
     # -- namespaces
 
@@ -73,13 +57,14 @@ class CubeRows:
         ).fetchone()
         return Namespace(*row)
 
-    def namespaces(self, prefix: str) -> list[str]:
-        """Paths that begin with the prefix and hold a cube, in order."""
+    def namespaces(self, prefix: str, now: int) -> list[str]:
+        """Paths that begin with the prefix and hold a readable cube, in order."""
         rows = self._run(
             "SELECT path FROM namespace n WHERE substr(path, 1, length(?1)) = ?1 AND EXISTS "
-            "(SELECT 1 FROM cube c WHERE c.ns = n.ns AND c.state NOT IN ('erased', 'forgotten')) "
-            "ORDER BY path",
-            (prefix,),
+            "(SELECT 1 FROM cube c JOIN version v ON v.vid = c.key * "
+            f"{VERSIONS} + c.version WHERE c.ns = n.ns AND c.state NOT IN ('erased', 'forgotten', "
+            "'expired') AND (v.expires_at IS NULL OR v.expires_at > ?2)) ORDER BY path",
+            (prefix, now),
         )
         return [path for (path,) in rows]
 
@@ -124,14 +109,7 @@ class CubeRows:
             "INSERT INTO text VALUES (?,?,?)",
             [(t.key * VERSIONS + t.version, t.body, t.salt) for t in rows],
         )
-        self.set_entries(rows)
-
-    def set_entries(self, texts: Iterable[TextRow]) -> None:
-        """Write, or write again, what the index knows of texts."""
-        self._run_many(
-            "INSERT OR REPLACE INTO entry VALUES (?,?,?,?,?,?,?)",
-            [(t[0] * VERSIONS + t[1], *t[4:]) for t in texts],
-        )
+        self._run_many(SET_ENTRY, [(t[0] * VERSIONS + t[1], *t[4:]) for t in rows])
 
     # -- reading
 
@@ -152,81 +130,37 @@ class CubeRows:
 
     def as_of(self, ns: int, recorded_by: int, key: int) -> VersionRow | None:
         """The version of a cube that was the current one at that time."""
-        sql = _LATEST_AS_OF + "WHERE c.ns = ?1 AND c.key = ?3"
-        row = self._run(sql, (ns, recorded_by, key)).fetchone()
+        sql = _LATEST_BY + "WHERE c.ns = :ns AND c.key = :key"
+        row = self._run(sql, {"ns": ns, "by": recorded_by, "key": key}).fetchone()
         return VersionRow(*row) if row else None
 
     def body(self, key: int, text_version: int) -> tuple[str, bytes]:
         """A text and its salt."""
-        row = self._run(
-            "SELECT body, salt FROM text WHERE vid = ?", (key * VERSIONS + text_version,)
-        ).fetchone()
-        return row or ("", b"")
+        sql = "SELECT body, salt FROM text WHERE vid = ?"
+        row: tuple[str, bytes] | None = self._run(sql, (key * VERSIONS + text_version,)).fetchone()
+        if row is None:
+            raise StoreCorruptError(f"the text of cube {key} is missing; run `mneme verify`")
+        return row
 
     def select(
         self, ns: int, selection: Selection, *, after_key: int = 0, limit: int = -1
     ) -> list[VersionRow]:
         """Current versions that a selection means, in order of writing."""
         where, values = where_of(selection)
-        sql = f"{_CURRENT} WHERE c.ns = :ns AND c.key > :after AND {where} ORDER BY c.key LIMIT :limit"
+        where = f"c.ns = :ns AND c.key > :after AND {where}"
+        sql = f"{_CURRENT} WHERE {where} ORDER BY c.key LIMIT :limit"
         values |= {"ns": ns, "after": after_key, "limit": limit}
         return [VersionRow(*row) for row in self._run(sql, values)]
 
-    # -- the index
-
-    def embedder_number(self, embedder_id: str, *, make: bool = False) -> int | None:
-        """The store's number of an embedder."""
-        if make:
-            self._run("INSERT OR IGNORE INTO embedder(id) VALUES (?)", (embedder_id,))
-        row = self._run("SELECT number FROM embedder WHERE id = ?", (embedder_id,)).fetchone()
-        return row[0] if row else None
-
-    def index_rows(self, ns: int, since_seq: int, embedder: int | None) -> Iterator[IndexRow]:
-        """Every cube of a namespace that changed after `since_seq`, in order of writing."""
-        if since_seq:  # those that were erased have no version left to join
-            gone = "SELECT key FROM cube WHERE ns = ? AND seq > ? AND state = 'erased'"
-            for (key,) in self._run(gone, (ns, since_seq)):
-                yield _dead(key)
-        for row in self._run(_INDEX_CURRENT, (ns, since_seq, embedder)):
-            yield _index_row(row, embedder)
-
-    def index_rows_as_of(
-        self, ns: int, recorded_by: int, embedder: int | None
-    ) -> Iterator[IndexRow]:
-        """Every cube of a namespace as it was at a past time; forgotten ones stay hidden."""
-        for row in self._run(_INDEX_AS_OF, (ns, recorded_by, embedder)):
-            yield _index_row(row, embedder)
-
-    def unembedded(self, embedder: int | None, after: tuple[int, int], limit: int) -> list[TextRow]:
-        """Texts, by number, that have no vectors of this embedder."""
-        key, version = after
-        rows = self._run(
-            "SELECT e.vid, t.body, t.salt, e.shape, e.mentions, e.spans, e.terms "
-            "FROM entry e JOIN text t ON t.vid = e.vid "
-            "WHERE e.vid > ? AND e.embedder IS NOT ? AND length(e.spans) > 0 "
-            "ORDER BY e.vid LIMIT ?",
-            (key * VERSIONS + version, embedder, limit),
+    def select_as_of(self, ns: int, selection: Selection, recorded_by: int) -> set[int]:
+        """The numbers of cubes that met a selection at a past time."""
+        where, values = where_of(selection)
+        values |= {"ns": ns, "by": recorded_by}
+        sql = (
+            f"SELECT c.key FROM cube c JOIN version v ON v.vid = {NEWEST_BY} "
+            f"WHERE c.ns = :ns AND {where}"
         )
-        return [TextRow(*divmod(r[0], VERSIONS), *r[1:], None, None) for r in rows]
-
-    def missing_vectors(self, embedder: int | None) -> int:
-        """How many texts have no vectors of this embedder."""
-        return int(
-            self._run(
-                "SELECT count(*) FROM entry WHERE embedder IS NOT ? AND length(spans) > 0",
-                (embedder,),
-            ).fetchone()[0]
-        )
-
-    def texts(self, after: tuple[int, int], limit: int) -> list[TextRow]:
-        """Stored texts with their entries, in order of writing, from after a number on."""
-        rows = self._run(
-            "SELECT t.vid, t.body, t.salt, ifnull(e.shape, 0), ifnull(e.mentions, x''), "
-            "ifnull(e.spans, x''), ifnull(e.terms, x''), e.embedder, e.vectors "
-            "FROM text t LEFT JOIN entry e ON e.vid = t.vid WHERE t.vid > ? ORDER BY t.vid LIMIT ?",
-            (after[0] * VERSIONS + after[1], limit),
-        )
-        return [TextRow(*divmod(r[0], VERSIONS), *r[1:]) for r in rows]
+        return {key for (key,) in self._run(sql, values)}
 
     def version_at(self, key: int, version: int) -> tuple[str, VersionRow] | None:
         """One version by number, with its namespace's path."""
@@ -238,39 +172,27 @@ class CubeRows:
         ).fetchone()
         return (row[0], VersionRow(*row[1:])) if row else None
 
-    def touch_cubes(self, seq_of_ns: dict[int, int], keys: Iterable[int]) -> None:
-        """Mark cubes as changed, so that every process reads them again."""
-        for key in keys:
-            for ns, seq in seq_of_ns.items():
-                self._run("UPDATE cube SET seq = ? WHERE key = ? AND ns = ?", (seq, key, ns))
+    def taken(self, ids: Iterable[str]) -> set[str]:
+        """Those of the ids that are in use, in any namespace, erased cubes included."""
+        sql = "SELECT id FROM cube WHERE id = ?"
+        return {i for i in ids if self._run(sql, (i,)).fetchone() is not None}
 
+    def overdue(self, now: int, states: tuple[str, ...]) -> list[tuple[str, VersionRow]]:
+        """Cubes of all namespaces whose time is over, but whose state does not say so yet."""
+        rows = self._run(
+            f"SELECT n.path, c.key, v.vid % {VERSIONS}, {_HEADER} FROM cube c "
+            f"JOIN version v ON v.vid = c.key * {VERSIONS} + c.version "
+            "JOIN namespace n ON n.ns = c.ns WHERE v.expires_at <= ? "
+            "AND c.state IN (SELECT value FROM json_each(?))",
+            (now, json.dumps(states)),
+        )
+        return [(row[0], VersionRow(*row[1:])) for row in rows]
 
-def _index_row(row: tuple, embedder: int | None) -> IndexRow:  # type: ignore[type-arg]
-    (key, state_now, state, type_, session, role, speaker, origin, trust, event_at, recorded_at,
-     valid_from, valid_to, expires_at, utility, shape, mentions, spans, terms, vectors) = row  # fmt: skip
-    live = state_now not in {"forgotten", "erased", "expired"} and bool(spans)
-    passages = _passages(spans, terms, vectors) if live else ()
-    return IndexRow(
-        key, live, state, type_, session, role, speaker, origin, trust, event_at, recorded_at,
-        valid_from, valid_to, expires_at, shape or 0, mentions or b"", passages,
-        utility or 0.0,
-    )  # fmt: skip
-
-
-def _dead(key: int) -> IndexRow:
-    return IndexRow(
-        key, False, "erased", "", "", "", None, "", "", None, 0, None, None, None, 0, b"", ()
-    )  # fmt: skip
-
-
-def _passages(spans: bytes, terms: bytes, vectors: bytes | None) -> tuple[PassageRow, ...]:
-    count = len(spans) // 12
-    if count == 1:
-        return (PassageRow(terms, vectors),)
-    width = len(vectors) // count if vectors else 0
-    passages, at = [], 0
-    for number, (_, _, size) in enumerate(struct.iter_unpack("<iii", spans)):
-        vector = vectors[number * width : (number + 1) * width] if vectors else None
-        passages.append(PassageRow(terms[at : at + 4 * size], vector))
-        at += 4 * size
-    return tuple(passages)
+    def next_expiry(self, now: int) -> int | None:
+        """When the next cube's time is over."""
+        sql = (
+            "SELECT min(v.expires_at) FROM cube c JOIN version v ON "
+            f"v.vid = c.key * {VERSIONS} + c.version WHERE v.expires_at > ?"
+        )
+        due: int | None = self._run(sql, (now,)).fetchone()[0]
+        return due

@@ -65,10 +65,10 @@ class LedgerRows:
 
     # -- requests
 
-    def request(self, ns: int, name: bytes) -> list[tuple[int, bytes]]:
-        """The cubes that a request made, with the keyed hash of its content."""
+    def request(self, ns: int, name: bytes) -> tuple[int, bytes] | None:
+        """The cube that a request made, with the keyed hash of its content."""
         sql = "SELECT key, content FROM request WHERE ns = ? AND name = ?"
-        found: list[tuple[int, bytes]] = self._run(sql, (ns, name)).fetchall()
+        found: tuple[int, bytes] | None = self._run(sql, (ns, name)).fetchone()
         return found
 
     def add_requests(self, rows: Iterable[tuple[int, bytes, int, bytes]]) -> None:
@@ -162,6 +162,10 @@ class LedgerRows:
         """Keep a long job ours."""
         sql = "UPDATE job SET lease_until = ? WHERE number = ? AND tries = ?"
         self._run(sql, (until, job.number, job.tries))
+
+    def drop_waiting(self, unique_key: str) -> None:
+        """Remove a waiting job that is no longer needed."""
+        self._run("DELETE FROM job WHERE unique_key = ? AND state = 'waiting'", (unique_key,))
 
     def next_due(self) -> int | None:
         """When the next job is due; None if none waits."""

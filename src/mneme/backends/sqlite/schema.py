@@ -22,6 +22,7 @@ CREATE TABLE namespace(
 CREATE TABLE cube(
   key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, ns INTEGER NOT NULL, seq INTEGER NOT NULL,
   version INTEGER NOT NULL, text_version INTEGER NOT NULL, state TEXT NOT NULL);
+CREATE INDEX cube_by_namespace ON cube(ns);
 CREATE INDEX cube_by_change ON cube(ns, seq);
 CREATE TABLE version(
   vid INTEGER PRIMARY KEY, text_version INTEGER NOT NULL, kind TEXT NOT NULL, type TEXT NOT NULL,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
 from mneme.backends.sqlite import upkeep
 from mneme.backends.sqlite.connection import Connections, checksum_vfs, our_errors
 from mneme.backends.sqlite.cube_rows import CubeRows
+from mneme.backends.sqlite.entry_rows import EntryRows
 from mneme.backends.sqlite.ledger_rows import LedgerRows
 from mneme.backends.sqlite.schema import NEWEST, VERSIONS
 from mneme.core.errors import StoreCorruptError
@@ -26,8 +27,9 @@ class SqliteTransaction:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self.cubes = CubeRows(connection)
+        self.entries = EntryRows(connection)
         self.ledger = LedgerRows(connection)
-        self._run = connection.execute
+        self._run: Any = connection.execute
 
     def erase(self, seq: int, key: int) -> dict[str, int]:
         """Delete every row of a cube but its bare id."""
@@ -40,6 +42,7 @@ class SqliteTransaction:
             "versions": "SELECT count(*) FROM version",
             "namespaces": "SELECT count(*) FROM namespace",
             "audit_entries": "SELECT count(*) FROM audit",
+            "texts": "SELECT count(*) FROM text",
             "text_bytes": "SELECT ifnull(sum(octet_length(body)), 0) FROM text",
             "index_bytes": "SELECT ifnull(sum(octet_length(terms) + octet_length(spans)), 0) "
             "FROM entry",

@@ -11,10 +11,10 @@ import mmap
 import os
 from typing import TYPE_CHECKING
 
+import apsw
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import apsw
 
 _BTREE_PAGES = {2: 12, 5: 12, 10: 8, 13: 8}  # type byte -> length of the page's header
 _FILE_HEADER = 100
@@ -58,14 +58,16 @@ def fold_log(connection: apsw.Connection, busy_timeout_s: float) -> bool:
     """Move the log into the file and empty it; False while a reader needs it."""
     connection.set_busy_timeout(_CHECKPOINT_WAIT_MS)
     try:
-        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except (apsw.BusyError, apsw.LockedError):
+        return False
     finally:
         connection.set_busy_timeout(int(busy_timeout_s * 1000))
-    return not busy
+    return True
 
 
 def scrub(connection: apsw.Connection, path: Path, busy_timeout_s: float) -> bool:
-    """Leave no byte of what was deleted in the file or its log; False while a reader is in the way."""
+    """Leave no byte of what was deleted; False while a reader is in the way."""
     if not fold_log(connection, busy_timeout_s):
         return False
     if has_residue(path):

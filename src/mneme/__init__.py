@@ -1,0 +1,119 @@
+"""Mneme: a memory operating system for language models and agents.
+
+with mneme.open("./memory") as memory:
+alice = memory.namespace("alice")
+alice.add("I moved to Oslo in March.", session="s1", at="2026-03-20")
+print(alice.recall("Where do I live?", budget_tokens=800).text)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mneme.core.cube import MemCube
+from mneme.core.errors import (
+    BackendUnavailableError,
+    CubeNotFoundError,
+    ForbiddenError,
+    FrozenCubeError,
+    GateFailedError,
+    IdempotencyConflictError,
+    ImportRefusedError,
+    InvalidInputError,
+    LifecycleError,
+    MissingDependencyError,
+    MnemeError,
+    StoreCorruptError,
+    StoreFullError,
+    UnknownArgumentError,
+    VersionConflictError,
+)
+
+if TYPE_CHECKING:
+    from mneme.aio import AsyncMemoryOS, AsyncNamespace
+    from mneme.aio import open_async as aopen
+    from mneme.app.memory import MemoryOS
+    from mneme.app.namespace import Namespace
+    from mneme.core.report import ImportReport
+    from mneme.ingest.bulk import AddReport
+    from mneme.recall.context import Citation, Context, Hit
+    from mneme.settings import Settings
+    from mneme.vault.audit import AuditEntry
+    from mneme.vault.erase import ErasureReceipt
+    from mneme.vault.pages import Page
+    from mneme.vault.upkeep import Report, Stats
+    from mneme.wiring import open_memory as open  # noqa: A004 (the contract's name)
+
+__version__ = "0.1.0"
+
+# What is loaded when it is first asked for: `import mneme` stays light.
+_LATER = {
+    "open": ("mneme.wiring", "open_memory"),
+    "aopen": ("mneme.aio", "open_async"),
+    "AsyncMemoryOS": ("mneme.aio", "AsyncMemoryOS"),
+    "AsyncNamespace": ("mneme.aio", "AsyncNamespace"),
+    "MemoryOS": ("mneme.app.memory", "MemoryOS"),
+    "Namespace": ("mneme.app.namespace", "Namespace"),
+    "ImportReport": ("mneme.core.report", "ImportReport"),
+    "AddReport": ("mneme.ingest.bulk", "AddReport"),
+    "Citation": ("mneme.recall.context", "Citation"),
+    "Context": ("mneme.recall.context", "Context"),
+    "Hit": ("mneme.recall.context", "Hit"),
+    "Settings": ("mneme.settings", "Settings"),
+    "AuditEntry": ("mneme.vault.audit", "AuditEntry"),
+    "ErasureReceipt": ("mneme.vault.erase", "ErasureReceipt"),
+    "Page": ("mneme.vault.pages", "Page"),
+    "Report": ("mneme.vault.upkeep", "Report"),
+    "Stats": ("mneme.vault.upkeep", "Stats"),
+}
+
+__all__ = [
+    "AddReport",
+    "AsyncMemoryOS",
+    "AsyncNamespace",
+    "AuditEntry",
+    "BackendUnavailableError",
+    "Citation",
+    "Context",
+    "CubeNotFoundError",
+    "ErasureReceipt",
+    "ForbiddenError",
+    "FrozenCubeError",
+    "GateFailedError",
+    "Hit",
+    "IdempotencyConflictError",
+    "ImportRefusedError",
+    "ImportReport",
+    "InvalidInputError",
+    "LifecycleError",
+    "MemCube",
+    "MemoryOS",
+    "MissingDependencyError",
+    "MnemeError",
+    "Namespace",
+    "Page",
+    "Report",
+    "Settings",
+    "Stats",
+    "StoreCorruptError",
+    "StoreFullError",
+    "UnknownArgumentError",
+    "VersionConflictError",
+    "aopen",
+    "open",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (any public name)
+    try:
+        module, attribute = _LATER[name]
+    except KeyError:
+        raise AttributeError(f"module 'mneme' has no attribute {name!r}") from None
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""MemoryOS and Namespace: the verbs of the public contract."""

@@ -1,0 +1,130 @@
+"""MemoryOS: the verbs on a whole store, each a short delegation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Self
+
+from mneme.core.moments import optional_us
+from mneme.core.strict import strict
+from mneme.ingest import checks
+from mneme.schedule.jobs import Jobs
+from mneme.schedule.usage import Usage
+from mneme.schedule.worker import Worker
+from mneme.vault import audit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from types import TracebackType
+
+    from mneme.core.cube import MemCube
+    from mneme.core.protocols import TokenCounter
+    from mneme.settings import Settings
+    from mneme.vault.audit import AuditEntry
+    from mneme.vault.upkeep import Report, Stats
+    from mneme.vault.vault import Vault
+
+    Moment = datetime | str | None
+    Cubes = list[MemCube]  # `list` is a verb within Namespace
+    Target = str | Sequence[str] | None
+
+
+from mneme.app.namespace import Namespace
+
+
+class MemoryOS:
+    """One store of memories, and the background work on it. A context manager."""
+
+    def __init__(self, vault: Vault, settings: Settings, counter: TokenCounter) -> None:
+        self.vault, self.settings, self.counter = vault, settings, counter
+        self.usage = Usage(vault.parts)
+        self.jobs = Jobs(vault, self.usage)
+        self._worker = Worker(self.jobs, vault.parts.clock)
+        self._closed = False
+        if settings.worker and self.jobs.next_due() is not None:
+            self._worker.wake()  # what another process left behind
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @strict
+    def namespace(self, path: str | tuple[str, ...]) -> Namespace:
+        """The memories of one owner; `"acme/alice"` or `("acme", "alice")`."""
+        return Namespace(self, checks.namespace_of(path))
+
+    @strict
+    def namespaces(self, prefix: str = "") -> list[str]:
+        """Paths of namespaces that hold a cube."""
+        with self.vault.parts.store.read() as tx:
+            return tx.cubes.namespaces(str(prefix), self.vault.parts.clock.now_us())
+
+    @strict
+    def drain(self, timeout_s: float | None = None) -> int:
+        """Run due jobs in this thread until none is left or time is up; the number run."""
+        end = None if timeout_s is None else monotonic() + timeout_s
+        ran = 0
+        while (end is None or monotonic() < end) and self.jobs.run_one():
+            ran += 1
+        return ran
+
+    @strict
+    def verify(self, *, audit_head: str | None = None) -> Report:
+        """Check rows, indexes, checksums, derivation and the audit chain."""
+        return self.vault.upkeep.verify(audit_head)
+
+    @strict
+    def audit(self, *, since: Moment = None) -> list[AuditEntry]:
+        """The audit entries, oldest first."""
+        after = optional_us(since, self.settings.zone, name="since")
+        with self.vault.parts.store.read() as tx:
+            return list(audit.entries(tx.ledger, after))
+
+    @strict
+    def audit_head(self) -> str:
+        """The newest hash of the audit chain, to keep outside."""
+        with self.vault.parts.store.read() as tx:
+            return tx.ledger.last_audit()[1]
+
+    @strict
+    def rebuild(self, *, progress: Callable[[int, int], None] | None = None) -> None:
+        """Make every index entry anew from the texts."""
+        self.vault.upkeep.rebuild(progress)
+
+    @strict
+    def reindex(self, *, progress: Callable[[int, int], None] | None = None) -> None:
+        """Give every text a vector of the embedder in the settings; may be interrupted."""
+        self.vault.upkeep.embed_missing(progress, keep_on=lambda: True)
+
+    @strict
+    def snapshot(self, path: str | Path) -> None:
+        """Write a consistent copy to a new folder, which `open` can open."""
+        self.vault.upkeep.snapshot(Path(path))
+
+    @strict
+    def stats(self) -> Stats:
+        """Counts, bytes and job states."""
+        return self.vault.upkeep.stats()
+
+    def close(self) -> None:
+        """Stop background work and close the store."""
+        if self._closed:
+            return
+        self._closed = True
+        self._worker.stop()
+        self.usage.flush()
+        self.vault.parts.store.close()
+
+    def wake(self) -> None:
+        """Let the worker look for jobs now."""
+        if self.settings.worker and not self._closed:
+            self._worker.wake()

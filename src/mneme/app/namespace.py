@@ -1,0 +1,406 @@
+"""Namespace: the verbs on the memories of one owner, each a short delegation."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mneme.core.errors import InvalidInputError
+from mneme.core.filters import parse_filters
+from mneme.core.moments import moment_us, optional_us
+from mneme.core.rows import Selection
+from mneme.core.strict import strict
+from mneme.ingest import changes, checks
+from mneme.ingest.bulk import AddReport, Bulk
+from mneme.ingest.files import import_file
+from mneme.ingest.reader import Arguments, Limits, Repeats, drafts_of
+from mneme.recall import asking
+from mneme.recall.search import Searcher
+from mneme.transfer import cube_file
+from mneme.vault.codec import cube_of
+from mneme.vault.pages import Page, list_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from mneme.app.memory import MemoryOS
+    from mneme.core.cube import MemCube
+    from mneme.core.report import ImportReport
+    from mneme.core.rows import Condition, VersionRow
+    from mneme.recall.context import Context, Hit
+    from mneme.vault.erase import ErasureReceipt
+
+    Moment = datetime | str | None
+    Cubes = list[MemCube]  # `list` is a verb within Namespace
+    Target = str | Sequence[str] | None
+
+
+class Namespace:
+    """The memories of one owner; nothing of another is within reach."""
+
+    def __init__(self, memory: MemoryOS, path: str) -> None:
+        self.path = path
+        self._memory, self._vault = memory, memory.vault
+        self._zone = memory.settings.zone
+
+    def __repr__(self) -> str:
+        return f"Namespace({self.path!r})"
+
+    # -- writing
+
+    @strict
+    def add(
+        self,
+        content: object,
+        *,
+        session: str | None = None,
+        role: str = "user",
+        speaker: str | None = None,
+        at: Moment = None,
+        type: str | None = None,  # noqa: A002 (the contract's name)
+        metadata: Mapping[str, Any] | None = None,
+        origin: str | None = None,
+        labels: Iterable[str] = (),
+        priority: float | None = None,
+        hold: bool = False,
+        expires_at: Moment = None,
+        idempotency_key: str | None = None,
+        infer: str = "auto",
+    ) -> Cubes:
+        """Keep a string, a message, a list of messages, or a document; durable on return."""
+        arguments = Arguments(
+            session=session, role=role, speaker=speaker, at=at, type=type, metadata=metadata,
+            origin=origin, labels=labels, priority=priority, hold=hold, expires_at=expires_at,
+            idempotency_key=idempotency_key, infer=infer,
+        )  # fmt: skip
+        now = self._vault.parts.clock.now_us()
+        drafts = drafts_of(content, arguments, self._limits, Repeats(), now)
+        kept = self._vault.writer.add(self.path, drafts)
+        self._follow()
+        return [cube_of(each.row, self.path, each.text) for each in kept]
+
+    @strict
+    def add_many(
+        self,
+        items: Iterable[object],
+        *,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> AddReport:
+        """Keep many; a status for each, and one bad item does not stop the others."""
+        report = AddReport(tuple(Bulk(self._vault, self._limits).add(self.path, items, progress)))
+        self._follow()
+        return report
+
+    @strict
+    def update(
+        self,
+        id: str,  # noqa: A002 (the contract's name)
+        *,
+        text: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        type: str | None = None,  # noqa: A002
+        valid_from: Moment = None,
+        valid_to: Moment = None,
+        labels: Iterable[str] | None = None,
+        priority: float | None = None,
+        hold: bool | None = None,
+        expires_at: Moment = None,
+        expected_version: int | None = None,
+    ) -> MemCube:
+        """Write a new version; what is None stays as it was."""
+        fields = changes.changes_of(
+            {
+                "text": text,
+                "metadata": metadata,
+                "type": type,
+                "valid_from": valid_from,
+                "valid_to": valid_to,
+                "labels": labels,
+                "priority": priority,
+                "hold": hold,
+                "expires_at": expires_at,
+            },
+            self._limits,
+        )
+        expected = checks.version_of(expected_version, name="expected_version")
+        changed = changes.update(self._vault, self.path, _id(id), fields, expected, self._limits)
+        self._follow()
+        return self._cube(changed)
+
+    @strict
+    def rollback(self, id: str, *, to_version: int) -> MemCube:  # noqa: A002
+        """A new version with an older one's payload and validity; the state stays."""
+        wanted = checks.version_of(to_version, name="to_version") or 0
+        return self._cube(changes.rollback(self._vault, self.path, _id(id), wanted))
+
+    @strict
+    def feedback(self, hits_or_ids: object, *, used: object, query: str | None = None) -> None:
+        """Tell ranking which of the hits helped: `used` is true, false, or those that did."""
+        rewards = asking.rewards(hits_or_ids, used)
+        if query is not None:
+            checks.text_of(query, name="query", max_bytes=self._limits.turn_bytes)
+        self._vault.lives.reward(self.path, rewards)
+
+    # -- life
+
+    @strict
+    def archive(self, id: str) -> MemCube:  # noqa: A002
+        """Take out of default search."""
+        return self._transit(id, "archive")
+
+    @strict
+    def activate(self, id: str) -> MemCube:  # noqa: A002
+        """Bring back into default search."""
+        return self._transit(id, "activate")
+
+    @strict
+    def freeze(self, id: str) -> MemCube:  # noqa: A002
+        """Refuse updates until `unfreeze`."""
+        return self._transit(id, "freeze")
+
+    @strict
+    def unfreeze(self, id: str) -> MemCube:  # noqa: A002
+        """Allow updates again."""
+        return self._transit(id, "unfreeze")
+
+    @strict
+    def forget(self, target: Target = None, *, filters: Mapping[str, Any] | None = None) -> int:
+        """Hide from every read; the number hidden, what derives from the target included."""
+        ids, conditions = self._target(target, filters)
+        return self._vault.lives.forget(self.path, ids, conditions)
+
+    @strict
+    def restore(self, id: str) -> MemCube:  # noqa: A002
+        """Undo `forget`."""
+        return self._cube(self._vault.lives.restore(self.path, _id(id)))
+
+    @strict
+    def erase(
+        self,
+        target: Target = None,
+        *,
+        filters: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+    ) -> ErasureReceipt:
+        """Remove for good, with all that derives from it; it cannot be undone."""
+        ids, conditions = self._target(target, filters)
+        receipt = self._vault.eraser.erase(self.path, ids, conditions, reason)
+        if receipt.pending:
+            self._memory.wake()
+        return receipt
+
+    # -- reading
+
+    @strict
+    def search(
+        self,
+        query: str,
+        *,
+        limit: int = 10,
+        mode: str = "hybrid",
+        types: Sequence[str] | None = None,
+        kinds: Sequence[str] = ("plaintext",),
+        session: str | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        now: Moment = None,
+        valid_at: Moment = None,
+        as_of: Moment = None,
+        filters: Mapping[str, Any] | None = None,
+        min_score: float | None = None,
+        include_archived: bool = False,
+        explain: bool = False,
+    ) -> list[Hit]:
+        """The cubes that answer a question best, best first."""
+        asked = asking.asked_of(
+            {
+                "query": query,
+                "limit": limit,
+                "mode": mode,
+                "types": types,
+                "kinds": kinds,
+                "session": session,
+                "since": since,
+                "until": until,
+                "now": now,
+                "valid_at": valid_at,
+                "as_of": as_of,
+                "filters": filters,
+                "min_score": min_score,
+                "include_archived": include_archived,
+                "explain": explain,
+            },
+            self._zone,
+            self._vault.parts.clock.now_us(),
+        )
+        return self._searcher.search(self.path, asked)
+
+    @strict
+    def recall(
+        self,
+        query: str,
+        *,
+        budget_tokens: int = 1500,
+        session: str | None = None,
+        now: Moment = None,
+        valid_at: Moment = None,
+        as_of: Moment = None,
+        types: Sequence[str] | None = None,
+    ) -> Context:
+        """A context for a prompt, within a budget of tokens."""
+        asked = asking.asked_of(
+            {
+                "query": query,
+                "limit": asking.CANDIDATES,
+                "session": session,
+                "now": now,
+                "valid_at": valid_at,
+                "as_of": as_of,
+                "types": types,
+            },
+            self._zone,
+            self._vault.parts.clock.now_us(),
+        )
+        budget = asking.budget_of(budget_tokens)
+        context = self._searcher.recall(self.path, asked, budget)
+        ids = [hit.cube.id for hit in context.hits]
+        self._memory.usage.count(self._vault.lives.keys_of(self.path, ids))
+        return context
+
+    @strict
+    def get(
+        self,
+        id: str,  # noqa: A002
+        *,
+        version: int | None = None,
+        as_of: Moment = None,
+        include_archived: bool = True,
+    ) -> MemCube:
+        """One version of a cube."""
+        return self._vault.reader.get(
+            self.path,
+            _id(id),
+            version=checks.version_of(version, name="version"),
+            as_of=optional_us(as_of, self._zone, name="as_of"),
+            include_archived=checks.flag_of(include_archived, name="include_archived"),
+        )
+
+    @strict
+    def list(
+        self,
+        *,
+        types: Sequence[str] | None = None,
+        kinds: Sequence[str] | None = None,
+        session: str | None = None,
+        filters: Mapping[str, Any] | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        include_archived: bool = False,
+    ) -> Page:
+        """Current cubes in order of writing, page by page."""
+        selection = Selection(
+            types=asking.types_of(types),
+            kinds=asking.kinds_of(kinds),
+            session=checks.name_of(session, name="session"),
+            conditions=self._conditions(filters),
+        )
+        archived = checks.flag_of(include_archived, name="include_archived")
+        return list_page(
+            self._vault, self.path, selection, limit=asking.limit_of(limit), cursor=cursor,
+            include_archived=archived,
+        )  # fmt: skip
+
+    @strict
+    def history(self, id: str) -> Cubes:  # noqa: A002
+        """All versions, oldest first."""
+        return self._vault.reader.history(self.path, _id(id))
+
+    @strict
+    def sources(self, id: str) -> Cubes:  # noqa: A002
+        """What a cube derives from, one step."""
+        return self._vault.reader.sources(self.path, _id(id))
+
+    @strict
+    def derived(self, id: str) -> Cubes:  # noqa: A002
+        """What derives from a cube, one step."""
+        return self._vault.reader.derived(self.path, _id(id))
+
+    @strict
+    def repeats(self, id: str) -> Cubes:  # noqa: A002
+        """Later cubes that say nearly the same."""
+        return self._vault.reader.repeats(self.path, _id(id))
+
+    # -- moving
+
+    @strict
+    def export(self, path: str | Path) -> int:
+        """Write all cubes with all versions to one file; the number of cubes."""
+        return cube_file.export(self._vault, self.path, Path(path))
+
+    @strict
+    def import_(
+        self,
+        path: str | Path,
+        *,
+        format: str = "auto",  # noqa: A002 (the contract's name)
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ImportReport:
+        """Read a file of a known format; what was imported before is recognised."""
+        path = Path(path)
+        own = format == "auto" and cube_file.is_cube_file(path)
+        if own or format == cube_file.FORMAT:
+            report = cube_file.import_cubes(self._vault, self.path, path, progress)
+        else:
+            bulk = Bulk(self._vault, self._limits)
+            report = import_file(bulk, self.path, path, format, progress)
+        self._follow()
+        return report
+
+    # -- within
+
+    @cached_property
+    def _limits(self) -> Limits:
+        settings = self._memory.settings
+        return Limits(
+            settings.max_turn_bytes, settings.max_document_bytes, settings.max_metadata_bytes,
+            self._zone,
+        )  # fmt: skip
+
+    @cached_property
+    def _searcher(self) -> Searcher:
+        return Searcher(self._vault, self._memory.counter)
+
+    def _follow(self) -> None:
+        if self._memory.jobs.next_due() is not None:
+            self._memory.wake()
+
+    def _transit(self, cube_id: str, verb: str) -> MemCube:
+        return self._cube(self._vault.lives.transit(self.path, _id(cube_id), verb))
+
+    def _cube(self, changed: tuple[VersionRow, str]) -> MemCube:
+        row, text = changed
+        return self._vault.reader.show(self.path, row, text)
+
+    def _conditions(self, filters: object) -> tuple[Condition, ...]:
+        return parse_filters(filters, lambda value: moment_us(value, self._zone, name="filter"))
+
+    def _target(
+        self, target: Target, filters: object
+    ) -> tuple[Sequence[str] | None, tuple[Condition, ...]]:
+        if (target is None) == (filters is None):
+            raise InvalidInputError("give either a target or filters")
+        if target is None:
+            conditions = self._conditions(filters)
+            if not conditions:
+                raise InvalidInputError("filters are empty: name at least one field")
+            return None, conditions
+        ids = [target] if isinstance(target, str) else list(target)
+        return [_id(each) for each in ids], ()
+
+
+def _id(value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidInputError(f"an id is a string, not {type(value).__name__}")
+    return value

@@ -1,0 +1,96 @@
+"""What each kind of job does, and how jobs are taken, retried and put aside.
+
+A job is taken under a lease: if its holder dies, the next process takes it over. Every job may run
+twice without harm.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mneme.core.errors import BackendUnavailableError, MnemeError
+from mneme.vault.erase import SCRUB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mneme.core.rows import JobRow
+    from mneme.schedule.usage import Usage
+    from mneme.vault.vault import Vault
+
+MOST_TRIES = 5
+LEASE_US = 60_000_000
+_FIRST_WAIT_US = 1_000_000
+_LONGEST_WAIT_US = 300_000_000
+
+
+class Jobs:
+    """Runs the jobs of a vault."""
+
+    def __init__(self, vault: Vault, usage: Usage) -> None:
+        self._vault, self._usage = vault, usage
+        self._kinds: dict[str, Callable[[JobRow], None]] = {
+            "embed": self._embed,
+            "expire": self._expire,
+            SCRUB: self._scrub,
+        }
+
+    def run_one(self) -> bool:
+        """Run the job that has been due longest; False if none is due."""
+        self._usage.flush()
+        store, now = self._vault.parts.store, self._vault.parts.clock.now_us()
+        with store.read() as tx:
+            due = tx.ledger.next_due()
+        if due is None or due > now:
+            return False
+        with store.write() as tx:
+            job = tx.ledger.lease_job(now, now + LEASE_US)
+        if job is None:
+            return False
+        try:
+            self._kinds.get(job.kind, _unknown)(job)
+        except MnemeError as error:
+            self._put_back(job, error)
+        else:
+            with store.write() as tx:
+                tx.ledger.finish_job(job)
+        return True
+
+    def next_due(self) -> int | None:
+        """When the next job is due, in microseconds since 1970; None if none waits."""
+        with self._vault.parts.store.read() as tx:
+            return tx.ledger.next_due()
+
+    def _put_back(self, job: JobRow, error: MnemeError) -> None:
+        wait = min(_FIRST_WAIT_US << min(job.tries - 1, 20), _LONGEST_WAIT_US)
+        outside = isinstance(error, BackendUnavailableError)  # it comes back one day: wait for it
+        dead = job.tries >= MOST_TRIES and not outside
+        with self._vault.parts.store.write() as tx:
+            tx.ledger.fail_job(
+                job,
+                state="dead" if dead else "waiting",
+                due_at=self._vault.parts.clock.now_us() + wait,
+                error=f"{type(error).__name__}: {error}",
+            )
+
+    def _embed(self, job: JobRow) -> None:
+        def keep_on() -> bool:
+            with self._vault.parts.store.write() as tx:
+                tx.ledger.extend_lease(job, self._vault.parts.clock.now_us() + LEASE_US)
+                return tx.ledger.holds_lease(job)
+
+        self._vault.upkeep.embed_missing(keep_on=keep_on)
+
+    def _expire(self, _job: JobRow) -> None:
+        due = self._vault.lives.expire_due()
+        if due is not None:
+            with self._vault.parts.store.write() as tx:
+                tx.ledger.enqueue("expire", "expire", "{}", due)
+
+    def _scrub(self, _job: JobRow) -> None:
+        if not self._vault.eraser.scrub():
+            raise BackendUnavailableError("a reader still uses the log; the erasure goes on later")
+
+
+def _unknown(job: JobRow) -> None:
+    raise MnemeError(f"this Mneme knows no job of kind {job.kind!r}; install a newer one")

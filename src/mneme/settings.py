@@ -1,0 +1,106 @@
+"""What a user may choose, read once. The one place that reads the environment.
+
+Each field may be set as `MNEME_` and its name in capitals: `MNEME_EMBEDDER=none`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from mneme.core.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+PREFIX = "MNEME_"
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of a memory.
+
+    Attributes:
+        target: Folder of the store; None for the user's data folder.
+        embedder: "static" (shipped, the default), "none" (words alone), "minilm:FOLDER",
+            "minilm-int8:FOLDER", "sentence-transformers:FOLDER", "fastembed:NAME",
+            "openai:MODEL" or "ollama:MODEL".
+        embedder_url: Address of the server, for openai and ollama.
+        embedder_key: Its key.
+        embedder_timeout_s: How long to wait for its answer.
+        embedder_pause_s: How long it is left alone after a failure.
+        tokenizer: A Hugging Face tokenizer.json to count tokens with; an estimate without one.
+        timezone: Where times without a zone are read, an IANA name.
+        actor: Who acts, for the audit log and provenance.
+        max_turn_bytes: Limit of one message.
+        max_document_bytes: Limit of one document.
+        max_metadata_bytes: Limit of one cube's metadata as JSON.
+        index_bytes: Memory for indexes; the least used go first.
+        busy_timeout_s: How long to wait for another writer of the store.
+        worker: Whether a thread of this process runs background jobs.
+    """
+
+    target: str | None = None
+    embedder: str = "static"
+    embedder_url: str | None = None
+    embedder_key: str | None = None
+    embedder_timeout_s: float = 10.0
+    embedder_pause_s: float = 5.0
+    tokenizer: str | None = None
+    timezone: str = "UTC"
+    actor: str = "local"
+    max_turn_bytes: int = _MIB
+    max_document_bytes: int = 64 * _MIB
+    max_metadata_bytes: int = 64 * 1024
+    index_bytes: int = 1024 * _MIB
+    busy_timeout_s: float = 10.0
+    worker: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("embedder_timeout_s", "busy_timeout_s", "max_turn_bytes"):
+            if not getattr(self, name) > 0:
+                raise InvalidInputError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        _ = self.zone
+
+    def __repr__(self) -> str:
+        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if "key" not in f.name)
+        return f"Settings({', '.join(shown)})"
+
+    @property
+    def zone(self) -> tzinfo:
+        """Where times without a zone are read."""
+        try:
+            return ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise InvalidInputError(
+                f"timezone {self.timezone!r} is unknown; use an IANA name such as Europe/Oslo"
+            ) from error
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """The defaults, changed by what the environment says."""
+        environment = os.environ if environment is None else environment
+        known = {f.name: f for f in fields(cls)}
+        changes: dict[str, Any] = {}
+        for variable, value in environment.items():
+            name = variable.removeprefix(PREFIX).lower()
+            if variable.startswith(PREFIX) and name in known:
+                changes[name] = _read(variable, value, known[name].default)
+        return replace(cls(), **changes)
+
+
+def _read(variable: str, value: str, default: object) -> object:
+    if isinstance(default, bool):
+        if value.lower() not in {"1", "0", "true", "false", "yes", "no"}:
+            raise InvalidInputError(f"{variable} must be true or false, not {value!r}")
+        return value.lower() in {"1", "true", "yes"}
+    if isinstance(default, int | float):
+        try:
+            return type(default)(value)
+        except ValueError as error:
+            raise InvalidInputError(f"{variable} must be a number, not {value!r}") from error
+    return value

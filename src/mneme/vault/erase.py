@@ -1,0 +1,187 @@
+"""Erasure: rows, indexes, log and free space, with a receipt of what went and what was checked.
+
+A job is written in the same transaction, so that an erasure that a crash or a reader interrupts is
+finished by whoever opens the store next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mneme.core.clock import from_us
+from mneme.core.errors import CubeNotFoundError, ForbiddenError
+from mneme.core.lifecycle import State
+from mneme.vault import audit
+from mneme.vault.write import SOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from mneme.core.rows import Condition, Namespace, TextRow, VersionRow
+    from mneme.core.store import Transaction
+    from mneme.vault.life import Lives
+    from mneme.vault.parts import Parts
+
+SCRUB = "scrub"  # the job that leaves no byte of what was deleted
+
+_ALL_STATES = tuple(s.value for s in State)
+_MOST_PATTERNS = 48
+_PATTERN_CHARS = 48
+_FEWEST_BYTES = 12  # a shorter pattern may stand in a file by chance
+_RETRY_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureReceipt:
+    """What an erasure did.
+
+    Attributes:
+        erased: Ids of the cubes that went, those that derived from the target included.
+        rebuilt: Ids of cubes that were made again without what went.
+        rows: How many rows went, by table.
+        checked: What was looked for afterwards: bytes patterns of texts and vectors, and how
+            many of them were found in the files ("found" is 0 unless another cube says the same).
+        pending: What is still to be done, by a job; empty when all bytes are gone.
+        not_reached: Copies that were made before and that this erasure cannot change.
+        audit_hash: The head of the audit chain, which contains the erasure.
+    """
+
+    erased: tuple[str, ...]
+    rebuilt: tuple[str, ...]
+    rows: Mapping[str, int]
+    checked: Mapping[str, int]
+    pending: tuple[str, ...]
+    not_reached: tuple[str, ...]
+    reason: str | None
+    at: datetime
+    audit_hash: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to be done."""
+        return not self.pending
+
+
+class Eraser:
+    """Erases cubes of a namespace and all that derives from them."""
+
+    def __init__(self, parts: Parts, lives: Lives) -> None:
+        self._parts, self._lives = parts, lives
+
+    def erase(
+        self,
+        path: str,
+        ids: Sequence[str] | None,
+        conditions: tuple[Condition, ...],
+        reason: str | None,
+    ) -> ErasureReceipt:
+        """Erase cubes by id, forgotten and expired ones too, or by conditions.
+
+        Raises:
+            CubeNotFoundError: One of the ids is not there; nothing was erased.
+            ForbiddenError: One of the cubes is held; nothing was erased.
+        """
+        rows: dict[str, int] = {}
+        now = self._parts.clock.now_us()
+        with self._parts.store.write() as tx:
+            doomed, known = self.doomed(tx, path, ids, conditions)
+            patterns = _patterns([t for row in doomed for t in _texts(tx, row)])
+            copies = self._copies(tx, known, doomed)
+            if known is not None and doomed:
+                namespace = tx.cubes.touch_namespace(path)
+                for row in doomed:
+                    for table, count in tx.erase(namespace.seq, row.key).items():
+                        rows[table] = rows.get(table, 0) + count
+                tx.ledger.enqueue(SCRUB, SCRUB, "{}", now + _RETRY_US)
+            changes = [audit.Change("erase", path, row.id, row.version, "") for row in doomed]
+            head = audit.append(tx.ledger, changes, at=now, actor=self._parts.actor)
+        done = not doomed or self.scrub()
+        return ErasureReceipt(
+            erased=tuple(row.id for row in doomed),
+            rebuilt=(),
+            rows=rows,
+            checked=self._check(patterns),
+            pending=() if done else ("bytes in the log that another reader still uses",),
+            not_reached=copies,
+            reason=reason,
+            at=from_us(now),
+            audit_hash=head,
+        )
+
+    def doomed(
+        self,
+        tx: Transaction,
+        path: str,
+        ids: Sequence[str] | None,
+        conditions: tuple[Condition, ...],
+    ) -> tuple[list[VersionRow], Namespace | None]:
+        """The cubes that an erasure takes, targets first, then what derives from them."""
+        known = tx.cubes.namespace(path)
+        if ids is None:
+            targets = self._lives.selected(tx, known, conditions, _ALL_STATES, with_expired=True)
+        else:
+            targets = [self._target(tx, path, known, cube_id) for cube_id in dict.fromkeys(ids)]
+        found = {row.key: row for row in targets}
+        queue = list(found)
+        while queue and known is not None:
+            children = tx.ledger.children(queue.pop(), SOURCE)
+            for row in tx.cubes.current_of_keys(known.number, children):
+                if row.key not in found:
+                    found[row.key] = row
+                    queue.append(row.key)
+        held = [row.id for row in found.values() if row.hold]
+        if held:
+            raise ForbiddenError(
+                f"cube {held[0]!r} is held and cannot be erased; update(id, hold=False) first"
+            )
+        return list(found.values()), known
+
+    def scrub(self) -> bool:
+        """Leave no byte of what was deleted; False while a reader is in the way."""
+        if not self._parts.store.scrub():
+            return False
+        with self._parts.store.write() as tx:
+            tx.ledger.drop_waiting(SCRUB)
+        return True
+
+    def _target(
+        self, tx: Transaction, path: str, known: Namespace | None, cube_id: str
+    ) -> VersionRow:
+        row = tx.cubes.current(known.number, cube_id) if known else None
+        if row is None:
+            raise CubeNotFoundError(cube_id, path)
+        return row
+
+    def _copies(
+        self, tx: Transaction, known: Namespace | None, doomed: Sequence[VersionRow]
+    ) -> tuple[str, ...]:
+        if known is None or not doomed:
+            return ()
+        oldest = min(tx.cubes.versions(row.key)[0].recorded_at for row in doomed)
+        return tuple(f"{kind}: {path}" for kind, path in tx.ledger.copies(known.number, oldest))
+
+    def _check(self, patterns: list[bytes]) -> dict[str, int]:
+        found = self._parts.store.occurrences(patterns) if patterns else 0
+        return {"patterns": len(patterns), "found": found}
+
+
+def _texts(tx: Transaction, row: VersionRow) -> list[TextRow]:
+    versions = {v.text_version for v in tx.cubes.versions(row.key)}
+    return [tx.entries.entry(row.key, version) for version in sorted(versions)]
+
+
+def _patterns(texts: Sequence[TextRow]) -> list[bytes]:
+    """Bytes that would betray a text: some of it as UTF-8 and UTF-16, and its vectors."""
+    patterns: list[bytes] = []
+    for text in texts[:_MOST_PATTERNS]:
+        middle = max(0, len(text.body) // 2 - _PATTERN_CHARS // 2)
+        piece = text.body[middle : middle + _PATTERN_CHARS]
+        patterns += [piece.encode(), piece.encode("utf-16-le")]
+        if text.vectors:
+            half = np.frombuffer(text.vectors, "<f2")
+            patterns += [text.vectors[:_PATTERN_CHARS], half[:16].astype("<f4").tobytes()]
+    return [p for p in patterns[:_MOST_PATTERNS] if len(p) >= _FEWEST_BYTES and any(p)]

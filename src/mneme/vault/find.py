@@ -1,0 +1,171 @@
+"""Indexes in memory, one for each namespace in use, as fresh as the store at every search.
+
+A namespace's change counter, read with each search, tells whether this or another process wrote;
+then only the cubes changed since are read. The least used index goes when memory is short.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from mneme.core.rows import Selection
+from mneme.govern.retention import is_hidden
+from mneme.vault.entries import best_span
+from mneme.vault.index.namespace import NamespaceIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mneme.core.rows import Namespace, VersionRow
+    from mneme.core.store import Transaction
+    from mneme.vault.parts import Parts
+    from mneme.vault.visible import Window
+
+_AS_OF_KEPT = 2
+
+
+class Found(NamedTuple):
+    """A version that a search gives back."""
+
+    row: VersionRow
+    text: str
+    uses: int
+    spans: bytes
+
+
+class _Cached:
+    """An index, its lock, and up to where it was read."""
+
+    __slots__ = ("embedder", "index", "lock", "seq")
+
+    def __init__(self) -> None:
+        self.index = NamespaceIndex()
+        self.lock = Lock()
+        self.seq = 0
+        self.embedder: int | None = None
+
+
+class Finder:
+    """Gives searches an index that holds all that was acknowledged, and reads what they found.
+
+    Args:
+        parts: The store and its companions.
+        budget_bytes: Memory for indexes; the one in use is kept whatever its size.
+    """
+
+    def __init__(self, parts: Parts, budget_bytes: int) -> None:
+        self._parts, self._budget_bytes = parts, budget_bytes
+        self._cached: OrderedDict[str, _Cached] = OrderedDict()
+        self._past: OrderedDict[tuple[str, int, int], NamespaceIndex] = OrderedDict()
+        self._lock = Lock()
+
+    @contextmanager
+    def index(self, path: str, as_of: int | None = None) -> Iterator[NamespaceIndex]:
+        """The index of a namespace, locked for this search."""
+        if as_of is not None:
+            yield self._index_as_of(path, as_of)
+            return
+        with self._lock:
+            cached = self._cached.setdefault(path, _Cached())
+            self._cached.move_to_end(path)
+        with cached.lock:
+            self._refresh(path, cached)
+            yield cached.index
+        self._make_room(path)
+
+    def matching(self, path: str, window: Window) -> set[int] | None:
+        """Cubes that meet the conditions of a window; None where it has none."""
+        if not window.conditions:
+            return None
+        with self._parts.store.read() as tx:
+            known = tx.cubes.namespace(path)
+            if known is None:
+                return set()
+            selection = Selection(
+                states=window.states, conditions=window.conditions, now=window.now
+            )
+            if window.as_of is not None:
+                return tx.cubes.select_as_of(known.number, selection, window.as_of)
+            return {row.key for row in tx.cubes.select(known.number, selection)}
+
+    def read(
+        self, path: str, keys: Sequence[int], *, now: int, as_of: int | None
+    ) -> dict[int, Found]:
+        """What is behind keys, without what was hidden meanwhile."""
+        found: dict[int, Found] = {}
+        with self._parts.store.read() as tx:
+            known = tx.cubes.namespace(path)
+            if known is None:
+                return found
+            for current in tx.cubes.current_of_keys(known.number, keys):
+                if is_hidden(current, now):
+                    continue
+                row = current
+                if as_of is not None:
+                    row = tx.cubes.as_of(known.number, as_of, current.key) or current
+                found[current.key] = _found(tx, row)
+        return found
+
+    def drop(self) -> None:
+        """Forget every index; they are read anew."""
+        with self._lock:
+            self._cached.clear()
+            self._past.clear()
+
+    def bytes(self) -> int:
+        """Memory held by indexes."""
+        with self._lock:
+            return sum(cached.index.bytes for cached in self._cached.values())
+
+    def _refresh(self, path: str, cached: _Cached) -> None:
+        with self._parts.store.read() as tx:
+            known = tx.cubes.namespace(path)
+            embedder = self._embedder(tx)
+            if embedder != cached.embedder:
+                cached.index, cached.seq, cached.embedder = NamespaceIndex(), 0, embedder
+            if known is not None and known.seq != cached.seq:
+                cached.index.apply(tx.entries.rows(known.number, cached.seq, embedder))
+                cached.seq = known.seq
+
+    def _embedder(self, tx: Transaction) -> int | None:
+        embedder_id = self._parts.embedding.id
+        return None if embedder_id is None else tx.entries.embedder_number(embedder_id)
+
+    def _index_as_of(self, path: str, as_of: int) -> NamespaceIndex:
+        with self._parts.store.read() as tx:
+            known: Namespace | None = tx.cubes.namespace(path)
+            key = (path, known.seq if known else 0, as_of)
+            with self._lock:
+                index = self._past.get(key)
+            if index is None:
+                index = NamespaceIndex()
+                if known is not None:
+                    rows = tx.entries.rows_as_of(known.number, as_of, self._embedder(tx))
+                    index.apply(rows)
+                index.prepare()
+        with self._lock:
+            self._past[key] = index
+            while len(self._past) > _AS_OF_KEPT:
+                self._past.popitem(last=False)
+        return index
+
+    def _make_room(self, in_use: str) -> None:
+        with self._lock:
+            held = sum(cached.index.bytes for cached in self._cached.values())
+            for path in list(self._cached):
+                if held <= self._budget_bytes or path == in_use:
+                    break
+                held -= self._cached.pop(path).index.bytes
+
+
+def _found(tx: Transaction, row: VersionRow) -> Found:
+    entry = tx.entries.entry(row.key, row.text_version)
+    return Found(row, entry.body, tx.ledger.uses(row.key), entry.spans)
+
+
+def span_of(found: Found, passage: int) -> tuple[int, int] | None:
+    """The characters of a passage of what was found."""
+    return best_span(found.spans, passage)

@@ -1,0 +1,304 @@
+"""Further versions of a cube: edits, changes of state, and what follows for others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mneme.core.errors import (
+    CubeNotFoundError,
+    FrozenCubeError,
+    InvalidInputError,
+    LifecycleError,
+    VersionConflictError,
+)
+from mneme.core.lifecycle import State, enter
+from mneme.core.rows import Selection
+from mneme.govern.retention import is_hidden
+from mneme.memories.plaintext.merge import sketches
+from mneme.vault import audit
+from mneme.vault.entries import Said, make_entries
+from mneme.vault.write import SOURCE, embedder_number, enqueue_followers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mneme.core.rows import Condition, Namespace, VersionRow
+    from mneme.core.store import Transaction
+    from mneme.vault.entries import Entry
+    from mneme.vault.parts import Parts
+
+Follow = Callable[["Transaction", "Namespace", "VersionRow"], None]
+
+FORGOTTEN_WITH = "forgotten_with"  # edge: the child was hidden because the parent was
+
+_READABLE = tuple(s.value for s in State if s not in {State.FORGOTTEN, State.EXPIRED})
+_CASCADES = {"archive", "activate"}
+_SALT_BYTES = 16
+
+
+class Lives:
+    """Changes cubes of a namespace; every change is a version."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def update(
+        self,
+        path: str,
+        cube_id: str,
+        changes: dict[str, Any],
+        *,
+        expected_version: int | None = None,
+        follow: Follow | None = None,
+    ) -> tuple[VersionRow, str]:
+        """Write a version with other fields; `text` among the changes gives it another text.
+
+        `follow` is called before the commit, with what was written.
+
+        Raises:
+            CubeNotFoundError: No readable cube of that id.
+            VersionConflictError: It is not at the expected version.
+            FrozenCubeError: It is frozen.
+        """
+        text, indexed = changes.pop("text", None), changes.pop("indexed", None)
+        entry = None if text is None else self._prepare(path, cube_id, text, indexed)
+        with self._parts.store.write() as tx:
+            row = self.readable(tx, path, cube_id)
+            if expected_version is not None and row.version != expected_version:
+                raise VersionConflictError(cube_id, expected_version, row.version)
+            if row.state == State.FROZEN and set(changes) != {"hold"}:
+                raise FrozenCubeError(cube_id, "update")
+            namespace = tx.cubes.touch_namespace(path)
+            row = row._replace(**changes)
+            written = self.write(tx, path, namespace, row, "update", text=text, entry=entry)
+            if follow is not None:
+                follow(tx, namespace, written)
+            return written, tx.cubes.body(written.key, written.text_version)[0]
+
+    def rollback(
+        self, path: str, cube_id: str, to_version: int, follow: Follow | None = None
+    ) -> tuple[VersionRow, str]:
+        """Write a version with the text, type, metadata and validity of an older one."""
+        with self._parts.store.write() as tx:
+            row = self.readable(tx, path, cube_id)
+            if row.state == State.FROZEN:
+                raise FrozenCubeError(cube_id, "rollback")
+            old = [v for v in tx.cubes.versions(row.key) if v.version == to_version]
+            if not old:
+                raise InvalidInputError(
+                    f"cube {cube_id!r} has versions 1 to {row.version}, not {to_version!r}"
+                )
+            namespace = tx.cubes.touch_namespace(path)
+            back = row._replace(
+                text_version=old[0].text_version, type=old[0].type, metadata=old[0].metadata,
+                valid_from=old[0].valid_from, valid_to=old[0].valid_to, sources=old[0].sources,
+                method="rolled back",
+            )  # fmt: skip
+            written = self.write(tx, path, namespace, back, "rollback")
+            if follow is not None:
+                follow(tx, namespace, written)
+            return written, tx.cubes.body(written.key, written.text_version)[0]
+
+    def transit(self, path: str, cube_id: str, verb: str) -> tuple[VersionRow, str]:
+        """Take a cube along an edge of the life cycle; parts of a document go with it.
+
+        Raises:
+            FrozenCubeError: The cube is frozen and the edge is not for frozen ones.
+            LifecycleError: There is no such edge from where it is.
+        """
+        with self._parts.store.write() as tx:
+            row = self.readable(tx, path, cube_id)
+            state = enter(verb, State(row.state))
+            if state is None:
+                if row.state == State.FROZEN:
+                    raise FrozenCubeError(cube_id, verb)
+                raise LifecycleError(cube_id, row.state, verb)
+            namespace = tx.cubes.touch_namespace(path)
+            if verb in _CASCADES:
+                for part in self.parts_of(tx, namespace, row.key):
+                    next_state = enter(verb, State(part.state))
+                    if next_state is not None:
+                        self._version(tx, path, namespace, part._replace(state=next_state), verb)
+            changed = self._version(tx, path, namespace, row._replace(state=state), verb)
+            return changed, tx.cubes.body(row.key, row.text_version)[0]
+
+    def forget(
+        self, path: str, ids: Sequence[str] | None, conditions: tuple[Condition, ...]
+    ) -> int:
+        """Hide cubes, and all that derives from them, from every read; the number hidden."""
+        with self._parts.store.write() as tx:
+            known = tx.cubes.namespace(path)
+            if ids is None:
+                rows = self.selected(tx, known, conditions, _READABLE)
+            else:
+                rows = [self.readable(tx, path, cube_id) for cube_id in dict.fromkeys(ids)]
+            if not rows:
+                return 0
+            namespace = tx.cubes.touch_namespace(path)
+            hidden: set[int] = set()
+            for row in rows:
+                self._hide(tx, path, namespace, row, hidden)
+            return len(hidden)
+
+    def restore(self, path: str, cube_id: str) -> tuple[VersionRow, str]:
+        """Undo `forget`, also for what was hidden along with the cube."""
+        with self._parts.store.write() as tx:
+            known = tx.cubes.namespace(path)
+            row = tx.cubes.current(known.number, cube_id) if known else None
+            if row is None or (row.expires_at and row.expires_at <= self._parts.clock.now_us()):
+                raise CubeNotFoundError(cube_id, path)
+            if row.state != State.FORGOTTEN:
+                raise LifecycleError(cube_id, row.state, "restore")
+            namespace = tx.cubes.touch_namespace(path)
+            return self._show(tx, path, namespace, row), tx.cubes.body(row.key, row.text_version)[0]
+
+    def reward(self, path: str, rewards: dict[str, float]) -> None:
+        """Raise or lower what ranking thinks of cubes; all of them must be readable."""
+        now = self._parts.clock.now_us()
+        with self._parts.store.write() as tx:
+            rows = {i: self.readable(tx, path, i) for i in rewards}
+            tx.ledger.add_usage(
+                (rows[i].key, int(change > 0), now, change) for i, change in rewards.items()
+            )
+            tx.entries.mark_changed([row.key for row in rows.values()])
+            changes = [audit.Change("feedback", path, i, rows[i].version, "") for i in rewards]
+            audit.append(tx.ledger, changes, at=now, actor=self._parts.actor)
+
+    def keys_of(self, path: str, ids: Sequence[str]) -> list[int]:
+        """The store's numbers of cubes, without those that are gone."""
+        with self._parts.store.read() as tx:
+            known = tx.cubes.namespace(path)
+            rows = [tx.cubes.current(known.number, i) for i in ids] if known else []
+            return [row.key for row in rows if row is not None]
+
+    def expire_due(self) -> int | None:
+        """Give cubes whose time is over their last state; when the next is due."""
+        now = self._parts.clock.now_us()
+        with self._parts.store.write() as tx:
+            for path, row in tx.cubes.overdue(now, _READABLE):
+                namespace = tx.cubes.touch_namespace(path)
+                self._version(tx, path, namespace, row._replace(state=State.EXPIRED), "expire")
+            return tx.cubes.next_expiry(now)
+
+    def readable(self, tx: Transaction, path: str, cube_id: str) -> VersionRow:
+        """The current version of a cube that reads may show."""
+        known = tx.cubes.namespace(path)
+        row = tx.cubes.current(known.number, cube_id) if known else None
+        if row is None or is_hidden(row, self._parts.clock.now_us()):
+            raise CubeNotFoundError(cube_id, path)
+        return row
+
+    def selected(
+        self,
+        tx: Transaction,
+        known: Namespace | None,
+        conditions: tuple[Condition, ...],
+        states: tuple[str, ...],
+        *,
+        with_expired: bool = False,
+    ) -> list[VersionRow]:
+        """The current versions that conditions mean."""
+        if known is None:
+            return []
+        now = 0 if with_expired else self._parts.clock.now_us()
+        selection = Selection(states=states, conditions=conditions, now=now)
+        return tx.cubes.select(known.number, selection)
+
+    # -- one version
+
+    def write(
+        self,
+        tx: Transaction,
+        path: str,
+        namespace: Namespace,
+        row: VersionRow,
+        verb: str,
+        *,
+        text: str | None = None,
+        entry: Entry | None = None,
+    ) -> VersionRow:
+        """Write the next version of a cube, with another text where one is given."""
+        if text is not None and entry is not None:
+            row = row._replace(text_version=row.version + 1, method=_edited(row.method))
+            number = None if entry.vectors is None else embedder_number(tx, self._parts)
+            salt = self._parts.random_bytes(_SALT_BYTES)
+            tx.cubes.add_texts([entry.row(row.key, row.text_version, (text, salt), number)])
+            self._sketch_again(tx, namespace, row.key, entry)
+            enqueue_followers(tx, self._parts, [], [entry])
+        return self._version(tx, path, namespace, row, verb)
+
+    def _prepare(self, path: str, cube_id: str, text: str, indexed: bool | None) -> Entry:
+        """The index entry of a cube's next text, made before the transaction."""
+        with self._parts.store.read() as tx:
+            row = self.readable(tx, path, cube_id)
+            if indexed is None:
+                indexed = bool(tx.entries.entry(row.key, row.text_version).spans)
+        return self.entry_of(row, text, indexed=indexed)
+
+    def entry_of(self, row: VersionRow, text: str, *, indexed: bool = True) -> Entry:
+        """The index entry of a text of a cube."""
+        said = Said(text, row.role, row.speaker, row.event_at, indexed=indexed)
+        inline = self._parts.embedding if self._parts.embedding.inline else None
+        return make_entries([said], inline)[0]
+
+    def _sketch_again(self, tx: Transaction, namespace: Namespace, key: int, entry: Entry) -> None:
+        tx.ledger.drop_sketch(key)
+        bands = sketches([entry.terms])[0]
+        tx.ledger.add_sketches((namespace.number, band, key) for band in bands)
+
+    def _version(
+        self, tx: Transaction, path: str, namespace: Namespace, row: VersionRow, verb: str
+    ) -> VersionRow:
+        now = max(self._parts.clock.now_us(), row.recorded_at)  # a clock may be set back
+        row = row._replace(version=row.version + 1, recorded_at=now, actor=self._parts.actor)
+        tx.cubes.add_version(namespace, row)
+        body, salt = tx.cubes.body(row.key, row.text_version)
+        change = audit.Change(verb, path, row.id, row.version, audit.digest_of(body, salt))
+        audit.append(tx.ledger, [change], at=now, actor=self._parts.actor)
+        enqueue_followers(tx, self._parts, [row], [])
+        return row
+
+    # -- what follows for others
+
+    def parts_of(self, tx: Transaction, namespace: Namespace, key: int) -> list[VersionRow]:
+        """The cubes that were cut from a document."""
+        rows = tx.cubes.current_of_keys(namespace.number, tx.ledger.children(key, SOURCE))
+        return [row for row in rows if row.method == "section"]
+
+    def _hide(
+        self,
+        tx: Transaction,
+        path: str,
+        namespace: Namespace,
+        row: VersionRow,
+        hidden: set[int],
+    ) -> None:
+        if row.key in hidden:
+            return
+        hidden.add(row.key)
+        gone = row._replace(state=State.FORGOTTEN, prior_state=row.state)
+        self._version(tx, path, namespace, gone, "forget")
+        for child in tx.cubes.current_of_keys(
+            namespace.number, tx.ledger.children(row.key, SOURCE)
+        ):
+            if child.state != State.FORGOTTEN and child.key not in hidden:
+                tx.ledger.add_edges([(row.key, child.key, FORGOTTEN_WITH)])
+                self._hide(tx, path, namespace, child, hidden)
+
+    def _show(
+        self, tx: Transaction, path: str, namespace: Namespace, row: VersionRow
+    ) -> VersionRow:
+        tx.ledger.set_parents(row.key, FORGOTTEN_WITH, [])
+        back = row._replace(state=row.prior_state or State.ACTIVATED, prior_state=None)
+        shown = self._version(tx, path, namespace, back, "restore")
+        with_it = tx.ledger.children(row.key, FORGOTTEN_WITH)
+        for child in tx.cubes.current_of_keys(namespace.number, with_it):
+            if child.state == State.FORGOTTEN:
+                self._show(tx, path, namespace, child)
+        return shown
+
+
+def _edited(method: str) -> str:
+    """A section that is edited is still a section of its document."""
+    return method if method == "section" else "edited"

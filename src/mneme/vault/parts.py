@@ -1,0 +1,27 @@
+"""What every part of the vault works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mneme.core.clock import Clock
+    from mneme.core.ids import IdMaker
+    from mneme.core.store import Store
+    from mneme.vault.embedding import Embedding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The store and the sources of time, ids, chance and vectors."""
+
+    store: Store
+    clock: Clock
+    ids: IdMaker
+    random_bytes: Callable[[int], bytes]
+    embedding: Embedding
+    actor: str
+    secret: bytes  # keys the hashes of this store

@@ -1,0 +1,199 @@
+"""Settings to a ready system: the one place that names back-ends."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mneme.app.memory import MemoryOS
+from mneme.backends.embedders.checked import CheckedEmbedder
+from mneme.backends.sqlite.store import SqliteStore
+from mneme.core.clock import SystemClock
+from mneme.core.errors import ForbiddenError, InvalidInputError, MissingDependencyError
+from mneme.core.ids import IdMaker
+from mneme.core.strict import strict
+from mneme.core.tokens import EstimatedCounter
+from mneme.settings import Settings
+from mneme.vault.embedding import Embedding
+from mneme.vault.parts import Parts
+from mneme.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mneme.core.clock import Clock
+    from mneme.core.protocols import Embedder, TokenCounter
+    from mneme.core.store import Store
+
+_SECRET = "secret"  # the name under which a store keeps the key of its hashes
+_SECRET_BYTES = 32
+_REMOTE = ("openai", "ollama")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What comes from outside of the system and may be replaced, so that tests can turn it.
+
+    Attributes:
+        clock: The time.
+        random_bytes: Chance.
+        vfs: SQLite's name of the disk; None for the checksumming one.
+        embedder: Used instead of what the settings name.
+        inline: Whether writes wait for that embedder's vectors.
+    """
+
+    clock: Clock = field(default_factory=SystemClock)
+    random_bytes: Callable[[int], bytes] = os.urandom
+    vfs: str | None = None
+    embedder: Embedder | None = None
+    inline: bool = True
+
+
+def build(
+    target: str | Path | None = None,
+    *,
+    settings: Settings | None = None,
+    outside: Outside | None = None,
+) -> MemoryOS:
+    """Open a memory.
+
+    Args:
+        target: A folder, made if it is not there; else what the settings say.
+        settings: Else what the environment says.
+        outside: Clock, chance, disk and embedder.
+
+    Raises:
+        MissingDependencyError: The target or the embedder needs what is not installed.
+        ForbiddenError: The folder cannot be made or written.
+        StoreCorruptError: What is in the folder is not a whole store.
+    """
+    settings = Settings.from_environment() if settings is None else settings
+    outside = Outside() if outside is None else outside
+    embedder, inline = _embedder(settings, outside)
+    counter = _counter(settings)
+    store = SqliteStore(
+        _folder(target if target is not None else settings.target),
+        busy_timeout_s=settings.busy_timeout_s,
+        vfs=outside.vfs,
+    )
+    clock = outside.clock
+    parts = Parts(
+        store=store,
+        clock=clock,
+        ids=IdMaker(clock, outside.random_bytes),
+        random_bytes=outside.random_bytes,
+        embedding=Embedding(
+            None if embedder is None else CheckedEmbedder(embedder),
+            clock,
+            inline=inline,
+            pause_s=settings.embedder_pause_s,
+        ),
+        actor=settings.actor,
+        secret=_secret(store, outside.random_bytes),
+    )
+    vault = Vault(parts, index_bytes=settings.index_bytes)
+    return MemoryOS(vault, settings, counter)
+
+
+def _folder(target: str | Path | None) -> Path:
+    if target is None:
+        import platformdirs
+
+        target = platformdirs.user_data_path("mneme") / "memory"
+    if isinstance(target, str) and "://" in target:
+        if target.startswith(("postgresql://", "postgres://")):
+            raise MissingDependencyError("psycopg", "postgres", "a PostgreSQL store")
+        raise InvalidInputError(f"{target!r} is no folder; give a path")
+    folder = Path(target).expanduser()
+    if folder.is_file():
+        raise InvalidInputError(f"{folder} is a file; give a folder for the store")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ForbiddenError(f"cannot make {folder}: {error.strerror}") from error
+    return folder
+
+
+def _secret(store: Store, random_bytes: Callable[[int], bytes]) -> bytes:
+    with store.read() as tx:
+        secret = tx.ledger.meta(_SECRET)
+    if secret is None:
+        with store.write() as tx:
+            secret = tx.ledger.meta(_SECRET) or random_bytes(_SECRET_BYTES).hex()
+            tx.ledger.set_meta(_SECRET, secret)
+    return bytes.fromhex(secret)
+
+
+def _counter(settings: Settings) -> TokenCounter:
+    if settings.tokenizer is None:
+        return EstimatedCounter()
+    from mneme.backends.tokenizers import TokenizerCounter
+
+    return TokenizerCounter(settings.tokenizer)
+
+
+def _embedder(settings: Settings, outside: Outside) -> tuple[Embedder | None, bool]:
+    """The embedder, and whether writes wait for it."""
+    if outside.embedder is not None:
+        return outside.embedder, outside.inline
+    name, _, argument = settings.embedder.partition(":")
+    if name in _REMOTE and argument:
+        return _remote(name, argument, settings), False
+    return _local(name, argument, settings.embedder), True
+
+
+def _local(name: str, argument: str, spec: str) -> Embedder | None:
+    if spec == "none":
+        return None
+    if spec == "static":
+        from mneme.backends.embedders.static import StaticEmbedder
+
+        return StaticEmbedder()
+    if name in {"minilm", "minilm-int8"} and argument:
+        from mneme.backends.embedders.minilm import OnnxEmbedder
+
+        return OnnxEmbedder(Path(argument), int8=name == "minilm-int8")
+    if name == "sentence-transformers" and argument:
+        from mneme.backends.embedders.sentence_transformers import SentenceTransformersEmbedder
+
+        return SentenceTransformersEmbedder(Path(argument))
+    if name == "fastembed" and argument:
+        from mneme.backends.embedders.fastembed import FastembedEmbedder
+
+        return FastembedEmbedder(argument)
+    raise InvalidInputError(
+        f"embedder {spec!r} is unknown; use static, none, minilm:FOLDER, minilm-int8:FOLDER, "
+        "sentence-transformers:FOLDER, fastembed:NAME, openai:MODEL or ollama:MODEL"
+    )
+
+
+def _remote(name: str, model: str, settings: Settings) -> Embedder:
+    from mneme.backends.embedders import ollama, openai
+    from mneme.backends.embedders.endpoint import Endpoint
+
+    default = openai.DEFAULT_URL if name == "openai" else ollama.DEFAULT_URL
+    endpoint = Endpoint(
+        settings.embedder_url or default,
+        key=settings.embedder_key,
+        timeout_s=settings.embedder_timeout_s,
+    )
+    make = openai.openai_embedder if name == "openai" else ollama.ollama_embedder
+    return make(model, endpoint)
+
+
+@strict
+def open_memory(target: str | Path | None = None, *, settings: Settings | None = None) -> MemoryOS:
+    """Open a memory: a folder, made if it is not there. A context manager.
+
+    Args:
+        target: The folder; else `Settings.target`, else the user's data folder.
+        settings: Else read from the environment.
+
+    Raises:
+        MissingDependencyError: The target or the embedder needs what is not installed.
+        ForbiddenError: The folder cannot be made or written.
+        StoreCorruptError: What is in the folder is not a whole store.
+    """
+    return build(target, settings=settings)
