@@ -1,0 +1,113 @@
+"""The fitted ranking: data in the package, read without pickle and evaluated in numpy.
+
+`benchmarks/fit_ranking.py` makes `ranking.npz`. It holds, for questions with and without a vector,
+the weights of the first score and boosted trees (LambdaMART, Burges 2010) over the signals, padded
+to complete binary trees: the children of node i are 2i + 1 (signal at most the threshold) and
+2i + 2.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+PACKAGED: Final = Path(__file__).parent / "ranking.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A fitted ranking.
+
+    Attributes:
+        first: Weights of the first score, by name of its columns.
+        signals: Names of the signals that the trees read.
+        features: int64 [trees, nodes], which signal a node tests.
+        thresholds: float32 [trees, nodes].
+        leaves: float32 [trees, nodes + 1].
+        scale: Slope and offset that turn a sum of leaves into a share of hits that were right.
+    """
+
+    first: Mapping[str, float]
+    signals: tuple[str, ...]
+    features: npt.NDArray[np.int64]
+    thresholds: npt.NDArray[np.float32]
+    leaves: npt.NDArray[np.float32]
+    scale: tuple[float, float]
+
+    def share(self, margin: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Margins as numbers between 0 and 1: about the share of such hits that were right."""
+        slope, offset = self.scale
+        return np.asarray(1 / (1 + np.exp(-(slope * margin + offset))))
+
+    def margin(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """The sum of leaves of each row.
+
+        Args:
+            values: [rows, signals], in the order of `signals`.
+        """
+        trees, nodes = self.features.shape
+        rows = np.arange(len(values))[:, None] * values.shape[1]
+        first = np.arange(trees)[None, :] * nodes
+        node = np.zeros((len(values), trees), np.intp)
+        flat, features, thresholds = values.ravel(), self.features.ravel(), self.thresholds.ravel()
+        for _ in range(nodes.bit_length()):
+            here = node + first
+            right = flat.take(features.take(here) + rows) > thresholds.take(here)
+            node *= 2
+            node += 1
+            node += right
+        node += np.arange(trees)[None, :] * (nodes + 1) - nodes
+        return self.leaves.ravel().take(node).sum(axis=1, dtype=np.float64)
+
+
+@lru_cache(maxsize=4)
+def load(path: Path = PACKAGED) -> tuple[Model, Model]:
+    """The models for questions with and without a vector."""
+    with np.load(path, allow_pickle=False) as arrays:
+        facts = json.loads(arrays["facts"].tobytes())
+        return _read(arrays, facts, "hybrid"), _read(arrays, facts, "lexical")
+
+
+def save(path: Path, models: Mapping[str, Model], facts: Mapping[str, Any]) -> None:
+    """Write models as `load` reads them.
+
+    Args:
+        path: Of the npz file.
+        models: "hybrid" and "lexical".
+        facts: Where they come from, kept beside them.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    told: dict[str, Any] = dict(facts)
+    for name, model in models.items():
+        told[name] = {
+            "first": dict(model.first), "signals": list(model.signals), "scale": list(model.scale),
+        }  # fmt: skip
+        arrays[f"{name}_features"] = model.features.astype(np.int16)
+        arrays[f"{name}_thresholds"] = model.thresholds
+        arrays[f"{name}_leaves"] = model.leaves
+    arrays["facts"] = np.frombuffer(json.dumps(told, sort_keys=True).encode(), np.uint8)
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def _read(arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any], name: str) -> Model:
+    told = facts[name]
+    slope, offset = told["scale"]
+    return Model(
+        first=told["first"],
+        signals=tuple(told["signals"]),
+        features=arrays[f"{name}_features"].astype(np.int64),
+        thresholds=arrays[f"{name}_thresholds"],
+        leaves=arrays[f"{name}_leaves"],
+        scale=(float(slope), float(offset)),
+    )
