@@ -46,14 +46,15 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     listing.stderr.close()
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals here")
-def test_a_bar_goes_to_a_terminal_only(tmp_path: Path) -> None:
-    source = tmp_path / "talk.jsonl"
-    source.write_text("\n".join(f'{{"role": "user", "content": "Hello {n}."}}' for n in range(50)))
-    words = ("import", str(source), "--store", str(tmp_path / "store"))
+needs_terminal = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals here")
+
+
+def typed(text: str, *words: str, terminals: tuple[str, ...]) -> tuple[int, str]:
+    """Exit status and what a terminal shows of a call that has it as some of its streams."""
     master, terminal = os.openpty()
-    running = mneme(*words, stdout=subprocess.DEVNULL, stderr=terminal)
+    running = mneme(*words, **dict.fromkeys(terminals, terminal))
     os.close(terminal)
+    os.write(master, text.encode())
     shown = b""
     while True:
         try:
@@ -61,10 +62,42 @@ def test_a_bar_goes_to_a_terminal_only(tmp_path: Path) -> None:
         except OSError:  # how Linux says that the other end is closed
             break
     os.close(master)
-    assert running.wait(timeout=30) == 0
-    assert b"importing talk.jsonl" in shown
+    return running.wait(timeout=60), shown.decode()
+
+
+@needs_terminal
+def test_a_bar_goes_to_a_terminal_only(tmp_path: Path) -> None:
+    source = tmp_path / "talk.jsonl"
+    source.write_text("\n".join(f'{{"role": "user", "content": "Hello {n}."}}' for n in range(50)))
+    words = ("import", str(source), "--store", str(tmp_path / "store"))
+    status, shown = typed("", *words, terminals=("stderr",))
+    assert status == 0
+    assert "importing talk.jsonl" in shown
     quiet = subprocess.run([*COMMAND, *words], capture_output=True, check=True)
     assert quiet.stderr == b""
+
+
+@needs_terminal
+def test_a_person_is_asked_before_anything_is_erased(tmp_path: Path) -> None:
+    store = ("--store", str(tmp_path / "store"))
+    subprocess.run([*COMMAND, "add", "Tea is green.", *store], check=True, capture_output=True)
+    words = ("erase", "--filter", "type=turn", *store)
+    status, shown = typed("n\n", *words, terminals=("stdin", "stdout", "stderr"))
+    assert status == 1
+    assert "cannot be brought back" in shown
+    status, shown = typed("y\n", *words, terminals=("stdin", "stdout", "stderr"))
+    assert status == 0
+    assert "erased: " in shown
+
+
+@needs_terminal
+def test_a_person_may_ask_the_demo(tmp_path: Path) -> None:
+    source = tmp_path / "talk.jsonl"
+    source.write_text('{"role": "user", "content": "My boat is called Albatross."}\n')
+    text = "What is my boat called?\n\n"
+    status, shown = typed(text, "demo", str(source), terminals=("stdin", "stdout", "stderr"))
+    assert status == 0
+    assert "My boat is called Albatross." in shown.replace(text.strip(), "")
 
 
 def test_ctrl_c_ends_quietly(tmp_path: Path) -> None:

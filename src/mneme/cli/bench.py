@@ -17,7 +17,7 @@ from mneme.cli.scores import DEPTH, mean_rows, percentile, score_sessions, score
 from mneme.cli.store import opened, progress_bar
 
 if TYPE_CHECKING:
-    from mneme.app import Namespace
+    from mneme import Namespace
     from mneme.cli.scores import Row
     from mneme.cli.store import Progress
     from mneme.recall.context import Hit

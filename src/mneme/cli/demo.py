@@ -19,7 +19,7 @@ from mneme.cli.store import opened, progress_bar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mneme.app import Namespace
+    from mneme import Namespace
     from mneme.recall.context import Hit
 
 _SAMPLE = "sample"

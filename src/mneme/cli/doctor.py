@@ -15,7 +15,7 @@ from mneme.cli.store import opened
 from mneme.core.errors import BackendUnavailableError
 
 if TYPE_CHECKING:
-    from mneme.app import MemoryOS
+    from mneme import MemoryOS
 
 _OPTIONAL = {
     "onnxruntime": ("minilm", "the MiniLM embedder"),

@@ -14,7 +14,7 @@ from mneme.cli.store import bound
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mneme.app import Namespace
+    from mneme import Namespace
     from mneme.core.cube import MemCube
 
 _PAGE = 500

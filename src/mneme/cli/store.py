@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mneme.app import MemoryOS, Namespace
+    from mneme import MemoryOS, Namespace
 
     Progress = Callable[[int, int | None], None]
 

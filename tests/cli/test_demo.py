@@ -1,0 +1,49 @@
+"""The verb `demo`, on the sample and on a user's own file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from mneme.cli.main import app
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Shell
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> str:
+    path = tmp_path / "talk.jsonl"
+    said = ["My boat is called Albatross.", "I keep bees behind the barn."]
+    path.write_text("\n".join(json.dumps({"role": "user", "content": text}) for text in said))
+    return str(path)
+
+
+def test_the_sample_is_asked_its_questions() -> None:
+    result = CliRunner().invoke(app, ["demo", "--json"])
+    assert result.exit_code == 0, result.output
+    answers = json.loads(result.stdout)["answers"]
+    assert len(answers) >= 5
+    assert all(answer["hits"] for answer in answers)
+
+
+def test_the_sample_in_lines() -> None:
+    result = CliRunner().invoke(app, ["demo", "--limit", "1"])
+    assert result.exit_code == 0, result.output
+    assert "conversation.jsonl imported" in result.stdout
+    assert ", session " in result.stdout
+
+
+def test_questions_to_a_file_of_one_s_own(shell: Shell, talk: str) -> None:
+    out = shell.out("demo", talk, "--ask", "What is my boat called?", "-k", "1")
+    assert out.splitlines()[-2].strip() == "My boat is called Albatross."
+    answers = shell.json("demo", talk, "--ask", "Where are the bees?")["answers"]
+    assert answers[0]["hits"][0]["cube"]["text"] == "I keep bees behind the barn."
+
+
+def test_without_a_terminal_nobody_is_asked(shell: Shell, talk: str) -> None:
+    assert "--ask" in shell.run("demo", talk).stderr
