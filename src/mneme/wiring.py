@@ -15,6 +15,7 @@ from mneme.core.errors import ForbiddenError, InvalidInputError, MissingDependen
 from mneme.core.ids import IdMaker
 from mneme.core.strict import strict
 from mneme.core.tokens import EstimatedCounter
+from mneme.ingest.reader import Limits
 from mneme.settings import Settings
 from mneme.vault.embedding import Embedding
 from mneme.vault.parts import Parts
@@ -94,7 +95,13 @@ def build(
         secret=_secret(store, outside.random_bytes),
     )
     vault = Vault(parts, index_bytes=settings.index_bytes)
-    return MemoryOS(vault, settings, counter)
+    limits = Limits(
+        turn_bytes=settings.max_turn_bytes,
+        document_bytes=settings.max_document_bytes,
+        metadata_bytes=settings.max_metadata_bytes,
+        zone=settings.zone,
+    )
+    return MemoryOS(vault, counter=counter, limits=limits, with_worker=settings.worker)
 
 
 def _folder(target: str | Path | None) -> Path:

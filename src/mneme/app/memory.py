@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mneme.core.cube import MemCube
     from mneme.core.protocols import TokenCounter
-    from mneme.settings import Settings
+    from mneme.ingest.reader import Limits
     from mneme.vault.audit import AuditEntry
     from mneme.vault.upkeep import Report, Stats
     from mneme.vault.vault import Vault
@@ -32,19 +32,29 @@ if TYPE_CHECKING:
 
 
 from mneme.app.namespace import Namespace
+from mneme.app.shared import Shared
+from mneme.recall.search import Searcher
 
 
 class MemoryOS:
     """One store of memories, and the background work on it. A context manager."""
 
-    def __init__(self, vault: Vault, settings: Settings, counter: TokenCounter) -> None:
-        self.vault, self.settings, self.counter = vault, settings, counter
-        self.usage = Usage(vault.parts)
-        self.jobs = Jobs(vault, self.usage)
-        self._worker = Worker(self.jobs, vault.parts.clock)
+    def __init__(
+        self, vault: Vault, *, counter: TokenCounter, limits: Limits, with_worker: bool = True
+    ) -> None:
+        self.vault = vault
+        self._usage = Usage(vault.parts)
+        self._jobs = Jobs(vault, self._usage)
+        self._worker = Worker(self._jobs, vault.parts.clock) if with_worker else None
         self._closed = False
-        if settings.worker and self.jobs.next_due() is not None:
-            self._worker.wake()  # what another process left behind
+        self._shared = Shared(
+            vault=vault,
+            searcher=Searcher(vault, counter),
+            usage=self._usage,
+            limits=limits,
+            wake=self._wake,
+        )
+        self._wake()  # another process may have left jobs behind
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +70,7 @@ class MemoryOS:
     @strict
     def namespace(self, path: str | tuple[str, ...]) -> Namespace:
         """The memories of one owner; `"acme/alice"` or `("acme", "alice")`."""
-        return Namespace(self, checks.namespace_of(path))
+        return Namespace(self._shared, checks.namespace_of(path))
 
     @strict
     def namespaces(self, prefix: str = "") -> list[str]:
@@ -73,7 +83,7 @@ class MemoryOS:
         """Run due jobs in this thread until none is left or time is up; the number run."""
         end = None if timeout_s is None else monotonic() + timeout_s
         ran = 0
-        while (end is None or monotonic() < end) and self.jobs.run_one():
+        while (end is None or monotonic() < end) and self._jobs.run_one():
             ran += 1
         return ran
 
@@ -85,7 +95,7 @@ class MemoryOS:
     @strict
     def audit(self, *, since: Moment = None) -> list[AuditEntry]:
         """The audit entries, oldest first."""
-        after = optional_us(since, self.settings.zone, name="since")
+        after = optional_us(since, self._shared.limits.zone, name="since")
         with self.vault.parts.store.read() as tx:
             return list(audit.entries(tx.ledger, after))
 
@@ -120,11 +130,12 @@ class MemoryOS:
         if self._closed:
             return
         self._closed = True
-        self._worker.stop()
-        self.usage.flush()
+        if self._worker is not None:
+            self._worker.stop()
+        self._usage.flush()
         self.vault.parts.store.close()
 
-    def wake(self) -> None:
-        """Let the worker look for jobs now."""
-        if self.settings.worker and not self._closed:
+    def _wake(self) -> None:
+        """Let the worker look for jobs, if there are any."""
+        if self._worker is not None and not self._closed and self._jobs.next_due() is not None:
             self._worker.wake()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,8 @@ from mneme.core.strict import strict
 from mneme.ingest import changes, checks
 from mneme.ingest.bulk import AddReport, Bulk
 from mneme.ingest.files import import_file
-from mneme.ingest.reader import Arguments, Limits, Repeats, drafts_of
+from mneme.ingest.reader import Arguments, Repeats, drafts_of
 from mneme.recall import asking
-from mneme.recall.search import Searcher
 from mneme.transfer import cube_file
 from mneme.vault.codec import cube_of
 from mneme.vault.pages import Page, list_page
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from mneme.app.memory import MemoryOS
+    from mneme.app.shared import Shared
     from mneme.core.cube import MemCube
     from mneme.core.report import ImportReport
     from mneme.core.rows import Condition, VersionRow
@@ -40,10 +38,10 @@ if TYPE_CHECKING:
 class Namespace:
     """The memories of one owner; nothing of another is within reach."""
 
-    def __init__(self, memory: MemoryOS, path: str) -> None:
+    def __init__(self, shared: Shared, path: str) -> None:
         self.path = path
-        self._memory, self._vault = memory, memory.vault
-        self._zone = memory.settings.zone
+        self._shared = shared
+        self._vault, self._limits, self._zone = shared.vault, shared.limits, shared.limits.zone
 
     def __repr__(self) -> str:
         return f"Namespace({self.path!r})"
@@ -78,7 +76,7 @@ class Namespace:
         now = self._vault.parts.clock.now_us()
         drafts = drafts_of(content, arguments, self._limits, Repeats(), now)
         kept = self._vault.writer.add(self.path, drafts)
-        self._follow()
+        self._shared.wake()
         return [cube_of(each.row, self.path, each.text) for each in kept]
 
     @strict
@@ -90,7 +88,7 @@ class Namespace:
     ) -> AddReport:
         """Keep many; a status for each, and one bad item does not stop the others."""
         report = AddReport(tuple(Bulk(self._vault, self._limits).add(self.path, items, progress)))
-        self._follow()
+        self._shared.wake()
         return report
 
     @strict
@@ -126,7 +124,7 @@ class Namespace:
         )
         expected = checks.version_of(expected_version, name="expected_version")
         changed = changes.update(self._vault, self.path, _id(id), fields, expected, self._limits)
-        self._follow()
+        self._shared.wake()
         return self._cube(changed)
 
     @strict
@@ -188,7 +186,7 @@ class Namespace:
         ids, conditions = self._target(target, filters)
         receipt = self._vault.eraser.erase(self.path, ids, conditions, reason)
         if receipt.pending:
-            self._memory.wake()
+            self._shared.wake()
         return receipt
 
     # -- reading
@@ -235,7 +233,7 @@ class Namespace:
             self._zone,
             self._vault.parts.clock.now_us(),
         )
-        return self._searcher.search(self.path, asked)
+        return self._shared.searcher.search(self.path, asked)
 
     @strict
     def recall(
@@ -264,9 +262,9 @@ class Namespace:
             self._vault.parts.clock.now_us(),
         )
         budget = asking.budget_of(budget_tokens)
-        context = self._searcher.recall(self.path, asked, budget)
+        context = self._shared.searcher.recall(self.path, asked, budget)
         ids = [hit.cube.id for hit in context.hits]
-        self._memory.usage.count(self._vault.lives.keys_of(self.path, ids))
+        self._shared.usage.count(self._vault.lives.keys_of(self.path, ids))
         return context
 
     @strict
@@ -355,26 +353,10 @@ class Namespace:
         else:
             bulk = Bulk(self._vault, self._limits)
             report = import_file(bulk, self.path, path, format, progress)
-        self._follow()
+        self._shared.wake()
         return report
 
     # -- within
-
-    @cached_property
-    def _limits(self) -> Limits:
-        settings = self._memory.settings
-        return Limits(
-            settings.max_turn_bytes, settings.max_document_bytes, settings.max_metadata_bytes,
-            self._zone,
-        )  # fmt: skip
-
-    @cached_property
-    def _searcher(self) -> Searcher:
-        return Searcher(self._vault, self._memory.counter)
-
-    def _follow(self) -> None:
-        if self._memory.jobs.next_due() is not None:
-            self._memory.wake()
 
     def _transit(self, cube_id: str, verb: str) -> MemCube:
         return self._cube(self._vault.lives.transit(self.path, _id(cube_id), verb))

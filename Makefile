@@ -1,0 +1,43 @@
+# Everything runs in a virtual environment of its own; `make demo` and `make test` make it.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+SHARED ?= ../shared
+
+.PHONY: setup demo test test-slow check bench clean
+
+$(BIN)/mneme: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $(BIN)/mneme
+
+$(VENV)/.tools: pyproject.toml $(BIN)/mneme
+	$(BIN)/python -m pip install --quiet --group test --group check
+	touch $(VENV)/.tools
+
+setup: $(VENV)/.tools
+
+demo: $(BIN)/mneme
+	$(BIN)/mneme demo
+
+test: setup
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow --durations=10
+
+check: setup
+	$(BIN)/ruff format --check src tests benchmarks tools
+	$(BIN)/ruff check src tests benchmarks tools
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell README.md CHANGELOG.md docs design src tests benchmarks tools
+	$(BIN)/vulture
+
+bench: setup
+	$(BIN)/python -m pip install --quiet --group bench
+	SHARED=$(SHARED) $(BIN)/python benchmarks/run_all.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -1,0 +1,25 @@
+"""What the namespaces of one store share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mneme.ingest.reader import Limits
+    from mneme.recall.search import Searcher
+    from mneme.schedule.usage import Usage
+    from mneme.vault.vault import Vault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """The vault, searches over it, limits of inputs, and the way to wake background work."""
+
+    vault: Vault
+    searcher: Searcher
+    usage: Usage
+    limits: Limits
+    wake: Callable[[], None]
