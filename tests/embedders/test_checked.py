@@ -108,6 +108,22 @@ def test_what_are_numbers_becomes_unit_float32(answer: object) -> None:
     np.testing.assert_allclose(vectors, [[0.6, 0.8]], rtol=1e-3)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_one_bad_number_is_found_in_any_kind_of_array(bad: float, kind: str) -> None:
+    array = np.eye(3).astype(kind)
+    array[1, 2] = bad
+    with pytest.raises(BackendUnavailableError):
+        unit_rows(array, rows=3, dim=3)
+
+
+def test_right_rows_pass_untouched_and_tiny_ones_are_made_unit() -> None:
+    right = np.eye(3, dtype=np.float32)
+    assert unit_rows(right, rows=3, dim=3) is right
+    tiny = np.full((1, 3), 1e-30, np.float32)  # its square is 0 in float32
+    np.testing.assert_allclose(np.linalg.norm(unit_rows(tiny, rows=1, dim=3)), 1, atol=1e-6)
+
+
 def test_nothing_is_none_of_its_rows() -> None:
     assert unit_rows(np.zeros((0, 4)), rows=0, dim=4).shape == (0, 4)
 
