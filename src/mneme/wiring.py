@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mneme.core.protocols import Embedder, TokenCounter
     from mneme.core.store import Store
 
+_log = getLogger(__name__)
 _SECRET = "secret"  # the name under which a store keeps the key of its hashes
 _SECRET_BYTES = 32
 _REMOTE = ("openai", "ollama")
@@ -153,6 +155,7 @@ def _embedder(settings: Settings, outside: Outside) -> tuple[Embedder | None, bo
 
 def _local(name: str, argument: str, spec: str) -> Embedder | None:
     if spec == "none":
+        _log.warning("no embedder: searches see words alone, not what they mean")
         return None
     if spec == "static":
         from mneme.backends.embedders.static import StaticEmbedder

@@ -12,7 +12,8 @@ from mneme.cli import options as opt
 from mneme.cli import render
 from mneme.cli.status import Status
 from mneme.cli.store import opened
-from mneme.core.errors import BackendUnavailableError
+from mneme.core.errors import BackendUnavailableError, ForbiddenError, StoreFullError
+from mneme.settings import Settings
 
 if TYPE_CHECKING:
     from mneme import MemoryOS
@@ -29,11 +30,14 @@ def doctor(
     store: opt.Store = None, namespace: opt.WholeStore = "", as_json: opt.Json = False
 ) -> None:
     """Tell versions, whether the store and the embedder are well, and what is not installed."""
+    from mneme.settings import Settings
+
+    settings = Settings.from_environment()
     with opened(store) as memory:
         findings: dict[str, Any] = {
             "versions": _versions() | memory.vault.parts.store.facts(),
-            "embedder": _embedder(memory),
-            "tokens": "counted" if memory.counter.exact else "estimated, on the high side",
+            "embedder": {"setting": settings.embedder} | _embedder(memory),
+            "tokens": "counted" if settings.tokenizer else "estimated, on the high side",
             "store": _store(memory),
             "optional": _optional(),
         }
@@ -63,7 +67,8 @@ def _optional() -> dict[str, dict[str, Any]]:
 def _embedder(memory: MemoryOS) -> dict[str, Any]:
     """What makes vectors, and whether it does so now; None for `answers` where there is none."""
     embedding = memory.vault.parts.embedding
-    found: dict[str, Any] = {"setting": memory.settings.embedder, "answers": None}
+    setting = Settings.from_environment().embedder
+    found: dict[str, Any] = {"setting": setting, "answers": None}
     if embedding.embedder is None:
         return found | {"note": "words alone are searched: results carry no likeness of meaning"}
     try:
@@ -74,10 +79,17 @@ def _embedder(memory: MemoryOS) -> dict[str, Any]:
 
 
 def _store(memory: MemoryOS) -> dict[str, Any]:
-    """Counts, jobs that wait, and what is wrong; that it was opened shows that it is writable."""
+    """Whether it takes changes, counts, jobs that wait, and what is wrong with it."""
     stats = render.plain(memory.stats())
     stats.pop("embedder", None)
-    return {**stats, "problems": list(memory.verify().problems)}
+    problems = list(memory.verify().problems)
+    try:
+        with memory.vault.parts.store.write():  # takes the lock and changes nothing
+            writable = True
+    except (ForbiddenError, StoreFullError) as error:
+        problems.append(str(error))
+        writable = False
+    return {"writable": writable, **stats, "problems": problems}
 
 
 def _print_findings(findings: dict[str, Any]) -> None:
