@@ -50,7 +50,7 @@ def test_lines_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> No
 def test_times_are_iso_in_utc() -> None:
     assert render.when(MOMENT) == "2026-03-20T08:30:00Z"
     assert render.when(datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)) == "2026-01-02T03:04:05Z"
-    assert render.when(None) == "-"
+    assert render.when(None) == "undated"
 
 
 def test_long_texts_are_shown_by_their_beginning() -> None:

@@ -264,9 +264,21 @@ class TestHealth:
     def test_doctor(self, shell: Shell) -> None:
         report = shell.json("doctor")
         assert report["ok"]
+        assert report["store"]["writable"]
         assert {"python", "mneme", "sqlite", "numpy"} <= set(report["versions"])
         out = shell.out("doctor")
         assert "onnxruntime: " in out
+        assert "the store is well" in out
+
+    def test_doctor_of_a_store_without_its_embedder(
+        self, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MNEME_EMBEDDER", "none")
+        assert shell.json("doctor")["embedder"]["answers"] is None
+        monkeypatch.setenv("MNEME_EMBEDDER", "ollama:none")
+        monkeypatch.setenv("MNEME_EMBEDDER_URL", "http://127.0.0.1:9")
+        report = shell.json("doctor", status=4)
+        assert (report["ok"], report["embedder"]["answers"]) == (False, False)
 
 
 class TestErrors:

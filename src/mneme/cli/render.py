@@ -69,7 +69,7 @@ def clean(text: str) -> str:
 def when(moment: datetime | None) -> str:
     """A moment in ISO form, to the second."""
     if moment is None:
-        return "-"
+        return "undated"
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -124,8 +124,8 @@ def print_hits(hits: Iterable[Hit]) -> None:
         say(f"{hit.rank:>2}  {hit.score:.3f}  {headline(hit.cube)}{mark}", dim=True)
         say(f"    {preview(hit.cube.text)}")
         if hit.scores:
-            signals = ", ".join(f"{name} {score:.3g}" for name, score in hit.scores.items())
-            say(f"    {signals}", dim=True)
+            said = (f"{name} {score:.3g}" for name, score in hit.scores.items() if score)
+            say(f"    {', '.join(said)}", dim=True)
 
 
 def print_record(record: object, indent: str = "") -> None:
