@@ -170,8 +170,9 @@ def test_spans_are_ordered_apart_and_hold_all_that_is_not_blank(
 
 @pytest.mark.parametrize(
     "unit",
-    ["word " * 40 + "\n\n", "#" * 70, "# h\n", "# " + " " * 199_990, "# x" + " #" * 99_990, "```\n", "- a\n", "x", "\n", " ", "> \n", "a. ", "`",
-     "Title\n---\n"],
+    ["word " * 40 + "\n\n", "#" * 70, "# h\n", "# " + " " * 199_990, "# x" + " #" * 99_990,
+     "```\n", "- a\n", "x", "\n", " ", "> \n", "a. ", "`", "Title\n---\n"],
+    ids=lambda unit: repr(unit[:12]),
 )  # fmt: skip
 def test_the_time_is_linear(unit: str) -> None:
     def seconds(length: int) -> float:

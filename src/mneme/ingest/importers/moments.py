@@ -67,7 +67,7 @@ def _standard(text: str) -> datetime | None:
     except ValueError:
         pass
     try:
-        return parsedate_to_datetime(text) if re.match(r"[A-Za-z]{3},? ", text) else None
+        return parsedate_to_datetime(text) if re.match(r"[A-Za-z]{3}, \d", text) else None
     except (ValueError, TypeError, IndexError):
         return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 _TEXT_KEYS = ("text", "content", "value", "parts", "result")
+_UNSAID = frozenset({"thinking", "tool_use", "tool_result"})
 _DEEPEST = 5
 
 
@@ -28,10 +29,12 @@ def _collect(content: object, texts: list[str], others: list[str], depth: int) -
             _collect(part, texts, others, depth + 1)
     elif isinstance(content, dict) and depth < _DEEPEST:
         inner = next((content[k] for k in _TEXT_KEYS if _holds_text(content.get(k))), None)
-        if inner is None or content.get("type") in {"thinking", "tool_use", "tool_result"}:
+        if str(content.get("type")) in _UNSAID:
             others.append(kind_of(content))
-        else:
+        elif inner is not None:
             _collect(inner, texts, others, depth + 1)
+        elif not any(key in content for key in _TEXT_KEYS):
+            others.append(kind_of(content))
 
 
 def _holds_text(value: object) -> bool:

@@ -23,8 +23,11 @@ MAX_RECORD_BYTES = 64 * 2**20
 MAX_DEPTH = 200
 
 _CHUNK, _LARGEST_STEP = 2**18, 2**24
-# A run without brackets outside of strings; possessive, so that it neither backtracks nor piles up.
-_RUN = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+', re.DOTALL)
+_PLAIN = rb'[^"{}\[\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# A run without brackets, but for those of objects and arrays that hold no others. Possessive, so
+# that it neither backtracks nor piles up.
+_RUN = re.compile(rb"(?:" + _PLAIN + rb"|[{\[](?:" + _PLAIN + rb")*+[}\]])*+", re.DOTALL)
+_QUOTE, _OPENING = ord('"'), frozenset(b"{[")
 _SCALAR = re.compile(rb'(?:[^",{}\[\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
 _STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _SPACE = re.compile(rb"[\s,\x1e]*+")
@@ -45,14 +48,20 @@ class Damaged(NamedTuple):
     why: str
 
 
-def records(source: Source) -> Iterator[Record | Skipped]:
+def records(
+    source: Source, *, max_record_bytes: int = MAX_RECORD_BYTES
+) -> Iterator[Record | Skipped]:
     """The values of an array, of the array inside an object, or of JSON Lines.
+
+    Args:
+        source: The bytes.
+        max_record_bytes: A record above it is passed over in bounded memory.
 
     Raises:
         ImportRefusedError: Nothing of it could be read.
     """
     any_read = False
-    for item in _Cutter(source).values():
+    for item in _Cutter(source, max_record_bytes).values():
         if isinstance(item, Damaged):
             if not any_read:
                 message = f"{source.name} is not readable as JSON: {item.why}, at {item.where}"
@@ -78,8 +87,8 @@ def parse(where: str, raw: bytes) -> Record | Skipped:
 class _Cutter:
     """Holds the bytes that are read and not yet cut."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, limit: int) -> None:
+        self._source, self._limit = source, limit
         self._buffer = bytearray()
         self._at = 0  # in the buffer
         self._dropped = 0  # bytes before the buffer
@@ -125,8 +134,8 @@ class _Cutter:
         size, deepest = self._matching()
         if size < 0:
             return self._damaged("it breaks off inside a record")
-        if size > MAX_RECORD_BYTES:
-            return Skipped(where, f"larger than {MAX_RECORD_BYTES // 2**20} MiB")
+        if size > self._limit:
+            return Skipped(where, f"larger than {self._limit // 2**20} MiB")
         if deepest > MAX_DEPTH:
             return Skipped(where, "nested too deeply")
         return parse(where, bytes(self._buffer[: self._at]))
@@ -135,9 +144,9 @@ class _Cutter:
         """A value that is no object: up to the next comma or bracket."""
         while True:
             end = _SCALAR.match(self._buffer, self._at).end()  # type: ignore[union-attr]
-            if len(self._buffer) > MAX_RECORD_BYTES:
+            if len(self._buffer) > self._limit:
                 return self._damaged("a value without end")
-            mark = self._buffer[end : end + 1]
+            mark = bytes(self._buffer[end : end + 1])
             if mark in {b"", b'"'} and self._more():
                 continue
             if mark == b'"':
@@ -147,28 +156,27 @@ class _Cutter:
 
     def _matching(self) -> tuple[int, int]:
         """Go behind the bracket that closes this one: bytes passed (-1 at the end), and depth."""
-        depth = deepest = size = 0
+        buffer, begin = self._buffer, self._dropped
+        depth = deepest = 1
+        self._at += 1
         while True:
-            end = _RUN.match(self._buffer, self._at).end()  # type: ignore[union-attr]
-            mark = self._buffer[end : end + 1]
-            size += end - self._at
-            self._at = end
-            if mark and mark != b'"':
-                depth += 1 if mark in b"{[" else -1
+            self._at = _RUN.match(buffer, self._at).end()  # type: ignore[union-attr]
+            if self._at < len(buffer) and buffer[self._at] != _QUOTE:
+                depth += 1 if buffer[self._at] in _OPENING else -1
                 deepest = max(deepest, depth)
                 self._at += 1
-                size += 1
                 if depth == 0:
-                    return size, deepest
-                continue
-            if size > MAX_RECORD_BYTES:
-                self._drop(self._at)
-            if len(self._buffer) - self._at > MAX_RECORD_BYTES:
-                size = MAX_RECORD_BYTES + 1
-                if not self._pass_string():
-                    return -1, deepest
-            elif not self._more():
+                    return self._dropped + self._at - begin, deepest
+            elif not self._read_on(begin):
                 return -1, deepest
+
+    def _read_on(self, begin: int) -> bool:
+        """Get more of a record, and keep nothing of it once it is too large; False at the end."""
+        if self._dropped + self._at - begin > self._limit:
+            self._drop(self._at)
+        if len(self._buffer) - self._at > self._limit:
+            return self._pass_string()
+        return self._more()
 
     def _pass_string(self) -> bool:
         """Drop a text that is too long to keep; False where the file ends in it."""
