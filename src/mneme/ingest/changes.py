@@ -109,7 +109,7 @@ def _cut_again(
     left = [part for part in wanted if by_text.pop(text[part.start : part.end], None) is None]
     spare = sorted(by_text.values(), key=lambda row: row.key)
     for row, part in zip(spare, left, strict=False):
-        _rewrite(vault, tx, path, namespace, row, whole, text, part)
+        _rewrite(vault, tx, path, namespace, row, _section(whole, text, part))
     for row in spare[len(left) :]:
         vault.lives.write(tx, path, namespace, row._replace(state="archived"), "archive")
     drafts = [_section(whole, text, part) for part in left[len(spare) :]]
@@ -117,19 +117,12 @@ def _cut_again(
 
 
 def _rewrite(
-    vault: Vault,
-    tx: Transaction,
-    path: str,
-    namespace: Namespace,
-    row: VersionRow,
-    whole: VersionRow,
-    text: str,
-    part: Section,
+    vault: Vault, tx: Transaction, path: str, namespace: Namespace, row: VersionRow, draft: Draft
 ) -> None:
-    draft = _section(whole, text, part)
+    """Give a section another text."""
     row = row._replace(sources=sources_json(draft.sources), metadata=draft.metadata)
-    entry = vault.lives.entry_of(row, draft.text)
-    vault.lives.write(tx, path, namespace, row, "update", text=draft.text, entry=entry)
+    said = (draft.text, vault.lives.entry_of(row, draft.text))
+    vault.lives.write(tx, path, namespace, row, "update", said=said)
 
 
 def _section(whole: VersionRow, text: str, part: Section) -> Draft:

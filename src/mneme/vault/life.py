@@ -62,7 +62,7 @@ class Lives:
             FrozenCubeError: It is frozen.
         """
         text, indexed = changes.pop("text", None), changes.pop("indexed", None)
-        entry = None if text is None else self._prepare(path, cube_id, text, indexed)
+        said = None if text is None else (text, self._prepare(path, cube_id, text, indexed))
         with self._parts.store.write() as tx:
             row = self.readable(tx, path, cube_id)
             if expected_version is not None and row.version != expected_version:
@@ -71,7 +71,7 @@ class Lives:
                 raise FrozenCubeError(cube_id, "update")
             namespace = tx.cubes.touch_namespace(path)
             row = row._replace(**changes)
-            written = self.write(tx, path, namespace, row, "update", text=text, entry=entry)
+            written = self.write(tx, path, namespace, row, "update", said=said)
             if follow is not None:
                 follow(tx, namespace, written)
             return written, tx.cubes.body(written.key, written.text_version)[0]
@@ -215,11 +215,11 @@ class Lives:
         row: VersionRow,
         verb: str,
         *,
-        text: str | None = None,
-        entry: Entry | None = None,
+        said: tuple[str, Entry] | None = None,
     ) -> VersionRow:
-        """Write the next version of a cube, with another text where one is given."""
-        if text is not None and entry is not None:
+        """Write the next version of a cube, with another text and its entry where one is given."""
+        if said is not None:
+            text, entry = said
             row = row._replace(text_version=row.version + 1, method=_edited(row.method))
             number = None if entry.vectors is None else embedder_number(tx, self._parts)
             salt = self._parts.random_bytes(_SALT_BYTES)
