@@ -87,7 +87,7 @@ class Writer:
             elif draft.request in asked:
                 first = asked[draft.request]
                 if drafts[first].request_content != draft.request_content:
-                    raise IdempotencyConflictError(draft.request)
+                    raise IdempotencyConflictError(_key_in(draft.request))
                 known.append(known[first] or first)
             else:
                 asked[draft.request] = i
@@ -100,7 +100,7 @@ class Writer:
             return None
         key, content = found
         if content != self.hashed(draft.request_content):
-            raise IdempotencyConflictError(draft.request or "")
+            raise IdempotencyConflictError(_key_in(draft.request or ""))
         row = tx.cubes.current_of_keys(namespace.number, [key])[0]
         return Kept(row, tx.cubes.body(key, row.text_version)[0], repeated=True)
 
@@ -216,6 +216,11 @@ class Writer:
             if likeness(new.entry.terms, tx.entries.terms(key)) >= ALIKE:
                 return key
         return None
+
+
+def _key_in(request: str) -> str:
+    """The caller's key in the name of a request."""
+    return request.removeprefix("key:").rpartition("#")[0]
 
 
 def _kept(
