@@ -47,6 +47,15 @@ class VersionRow(NamedTuple):
     sources: str | None
 
 
+class Shown(NamedTuple):
+    """A version with all that a hit shows: its text, the spans of its passages, its uses."""
+
+    row: VersionRow
+    text: str
+    spans: bytes
+    uses: int
+
+
 class TextRow(NamedTuple):
     """A text, the secret that keys its hashes, and its index entry.
 

@@ -10,7 +10,7 @@ from mneme.recall.context import Context, Hit
 from mneme.recall.pack import pack
 from mneme.recall.rank import Question, rank
 from mneme.vault.codec import cube_of
-from mneme.vault.find import Found, span_of
+from mneme.vault.find import span_of
 from mneme.vault.visible import visible
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mneme.core.protocols import TokenCounter
+    from mneme.core.rows import Shown
     from mneme.recall.rank import Mode, Ranked
     from mneme.vault.vault import Vault
     from mneme.vault.visible import Window
@@ -104,7 +105,7 @@ class Searcher:
 
 
 def _hit(
-    path: str, ranked: Ranked, found: Found, number: int, asked: Asked, *, degraded: bool
+    path: str, ranked: Ranked, found: Shown, number: int, asked: Asked, *, degraded: bool
 ) -> Hit:
     passage = int(ranked.signals.get("passage", -1))
     return Hit(

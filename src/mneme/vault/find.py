@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from mneme.core.rows import Selection
+from mneme.core.rows import Selection, Shown
 from mneme.govern.retention import is_hidden
 from mneme.vault.entries import best_span
 from mneme.vault.index.namespace import NamespaceIndex
@@ -19,21 +19,12 @@ from mneme.vault.index.namespace import NamespaceIndex
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mneme.core.rows import Namespace, VersionRow
+    from mneme.core.rows import Namespace
     from mneme.core.store import Transaction
     from mneme.vault.parts import Parts
     from mneme.vault.visible import Window
 
 _AS_OF_KEPT = 2
-
-
-class Found(NamedTuple):
-    """A version that a search gives back."""
-
-    row: VersionRow
-    text: str
-    uses: int
-    spans: bytes
 
 
 class _Cached:
@@ -93,20 +84,17 @@ class Finder:
 
     def read(
         self, path: str, keys: Sequence[int], *, now: int, as_of: int | None
-    ) -> dict[int, Found]:
+    ) -> dict[int, Shown]:
         """What is behind keys, without what was hidden meanwhile."""
-        found: dict[int, Found] = {}
+        found: dict[int, Shown] = {}
         with self._parts.store.read() as tx:
             known = tx.cubes.namespace(path)
             if known is None:
                 return found
-            for current in tx.cubes.current_of_keys(known.number, keys):
-                if is_hidden(current, now):
-                    continue
-                row = current
-                if as_of is not None:
-                    row = tx.cubes.as_of(known.number, as_of, current.key) or current
-                found[current.key] = _found(tx, row)
+            for shown in tx.cubes.shown(known.number, keys):
+                if not is_hidden(shown.row, now):
+                    key = shown.row.key
+                    found[key] = shown if as_of is None else _as_of(tx, known, shown, as_of)
         return found
 
     def drop(self) -> None:
@@ -161,11 +149,13 @@ class Finder:
                 held -= self._cached.pop(path).index.bytes
 
 
-def _found(tx: Transaction, row: VersionRow) -> Found:
+def _as_of(tx: Transaction, known: Namespace, shown: Shown, as_of: int) -> Shown:
+    """The same cube as it was at a past time."""
+    row = tx.cubes.as_of(known.number, as_of, shown.row.key) or shown.row
     entry = tx.entries.entry(row.key, row.text_version)
-    return Found(row, entry.body, tx.ledger.uses(row.key), entry.spans)
+    return Shown(row, entry.body, entry.spans, shown.uses)
 
 
-def span_of(found: Found, passage: int) -> tuple[int, int] | None:
+def span_of(found: Shown, passage: int) -> tuple[int, int] | None:
     """The characters of a passage of what was found."""
     return best_span(found.spans, passage)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mneme.backends.sqlite.schema import VERSIONS
 from mneme.backends.sqlite.selection import where_of
 from mneme.core.errors import InvalidInputError, StoreCorruptError
-from mneme.core.rows import Namespace, TextRow, VersionRow
+from mneme.core.rows import Namespace, Shown, TextRow, VersionRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +28,13 @@ NEWEST_BY = (  # of cube c the newest version that was recorded by then
 )
 _VERSION = f"SELECT c.key, v.vid % {VERSIONS}, {_HEADER} FROM cube c JOIN version v ON "
 _CURRENT = f"{_VERSION} v.vid = c.key * {VERSIONS} + c.version "
+_SHOWN = (
+    f"SELECT c.key, v.vid % {VERSIONS}, {_HEADER}, t.body, ifnull(e.spans, x''), ifnull(u.uses, 0) "
+    f"FROM cube c JOIN version v ON v.vid = c.key * {VERSIONS} + c.version "
+    f"JOIN text t ON t.vid = c.key * {VERSIONS} + c.text_version "
+    "LEFT JOIN entry e ON e.vid = t.vid LEFT JOIN usage u ON u.key = c.key "
+    "WHERE c.key = ? AND c.ns = ?"
+)
 _ALL = f"{_VERSION} v.vid > c.key * {VERSIONS} AND v.vid < (c.key + 1) * {VERSIONS} "
 _LATEST_BY = f"{_VERSION} v.vid = {NEWEST_BY} "
 SET_ENTRY = "INSERT OR REPLACE INTO entry VALUES (?,?,?,?,?,?,?)"
@@ -123,6 +130,11 @@ class CubeRows:
         sql = _CURRENT + "WHERE c.key = ? AND c.ns = ?"
         found = (self._run(sql, (key, ns)).fetchone() for key in keys)
         return [VersionRow(*row) for row in found if row]
+
+    def shown(self, ns: int, keys: Iterable[int]) -> list[Shown]:
+        """Current versions by number with all that a hit shows; those gone are left out."""
+        found = (self._run(_SHOWN, (key, ns)).fetchone() for key in keys)
+        return [Shown(VersionRow(*row[:-3]), *row[-3:]) for row in found if row]
 
     def versions(self, key: int) -> list[VersionRow]:
         """All versions of a cube, oldest first."""

@@ -7,32 +7,35 @@ finds something, VACUUM writes the file anew.
 
 from __future__ import annotations
 
-import mmap
 import os
 from typing import TYPE_CHECKING
 
 import apsw
+
+from mneme.backends.sqlite.raw_bytes import files_of, pieces, reading
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _BTREE_PAGES = {2: 12, 5: 12, 10: 8, 13: 8}  # type byte -> length of the page's header
 _FILE_HEADER = 100
+_PAGES_AT_ONCE = 256
 _CHECKPOINT_WAIT_MS = 200
 
 
 def has_residue(path: Path) -> bool:
     """Whether any b-tree page holds bytes that belong to no row (SQLite file format, 1.6)."""
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
+    with reading(path) as (length, read):
+        if length == 0:
             return False
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            size = int.from_bytes(data[16:18], "big")
-            size = 65536 if size == 1 else size
-            return any(
-                _page_residue(data[at : at + size], _FILE_HEADER if at == 0 else 0)
-                for at in range(0, len(data), size)
-            )
+        size = int.from_bytes(read(16, 2), "big")
+        size = 65536 if size == 1 else size
+        return any(
+            _page_residue(pages[at : at + size], _FILE_HEADER if first + at == 0 else 0)
+            for first in range(0, length, size * _PAGES_AT_ONCE)
+            for pages in [read(first, min(size * _PAGES_AT_ONCE, length - first))]
+            for at in range(0, len(pages), size)
+        )
 
 
 def _page_residue(page: bytes, at: int) -> bool:
@@ -50,7 +53,8 @@ def _page_residue(page: bytes, at: int) -> bool:
         body = page[block + 4 : block + size]
         if body.count(0) != len(body):
             return True
-        block = int.from_bytes(page[block : block + 2], "big")
+        after = int.from_bytes(page[block : block + 2], "big")
+        block = after if after > block else 0  # the list rises, unless the page is damaged
     return False
 
 
@@ -78,15 +82,11 @@ def scrub(connection: apsw.Connection, path: Path, busy_timeout_s: float) -> boo
 
 def occurrences(folder: Path, patterns: list[bytes]) -> int:
     """How often any of the patterns stands in any file of the folder."""
+    overlap = max(map(len, patterns), default=1) - 1
     found = 0
-    for file in sorted(folder.rglob("*")):
-        if not file.is_file() or file.stat().st_size == 0:
-            continue
-        with (
-            file.open("rb") as handle,
-            mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data,
-        ):
-            found += sum(data.find(pattern) >= 0 for pattern in patterns)
+    for file in files_of(folder):
+        seen = {i for piece in pieces(file, overlap) for i, p in enumerate(patterns) if p in piece}
+        found += len(seen)
     return found
 
 
