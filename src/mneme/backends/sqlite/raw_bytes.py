@@ -1,0 +1,58 @@
+"""The bytes of a store's files, read without dropping the locks that SQLite holds on them.
+
+POSIX drops every lock of a process on a file as soon as the process closes any descriptor of that
+file ("How To Corrupt An SQLite Database File", section 2.2). Then another process takes itself for
+the last one, removes the log, and what is acknowledged after that is lost. So the database is read
+through SQLite's own file layer, which puts such a close off, and the shared-memory file, which
+holds page numbers and no content, is not opened at all.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import apsw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_POSIX_VFS = "unix"
+_FLAGS = apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY
+_CHUNK = 1 << 20
+SHARED_MEMORY = "-shm"
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[tuple[int, Callable[[int, int], bytes]]]:
+    """The size of a file, and a function that gives `size` bytes from `start` on."""
+    if _POSIX_VFS not in apsw.vfs_names():
+        with path.open("rb") as plain:
+
+            def read_plain(start: int, size: int) -> bytes:
+                plain.seek(start)
+                return plain.read(size)
+
+            yield path.stat().st_size, read_plain
+        return
+    file = apsw.VFSFile(_POSIX_VFS, str(path.resolve()), [_FLAGS, 0])
+    try:
+        yield file.xFileSize(), lambda start, size: file.xRead(size, start)
+    finally:
+        file.xClose()
+
+
+def pieces(path: Path, overlap: int) -> Iterator[bytes]:
+    """A file in pieces, each beginning with the last `overlap` bytes of the one before."""
+    with reading(path) as (size, read):
+        for start in range(0, size, _CHUNK):
+            first = max(0, start - overlap)
+            yield read(first, min(start + _CHUNK, size) - first)
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """The files of a store that may hold content."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and not file.name.endswith(SHARED_MEMORY) and file.stat().st_size:
+            yield file
