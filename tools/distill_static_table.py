@@ -106,7 +106,7 @@ def token_vectors(model: Path, tokens: int) -> Matrix:
             rows = [[*head, token, *tail] for token in ids.tolist()]
             framed = torch.tensor(rows)
             found = bert(input_ids=framed, attention_mask=torch.ones_like(framed))[0]
-            yield found.mean(dim=1).numpy(), found[:, len(head)].numpy()
+            yield found.mean(dim=1).numpy(), found[:, len(head)].numpy().copy()
 
     with torch.inference_mode():
         alone = np.concatenate([mean for mean, _ in outputs("", "")])
