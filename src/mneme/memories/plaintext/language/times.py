@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mneme.memories.plaintext.language.times_explicit import EXPLICIT
 from mneme.memories.plaintext.language.times_frames import Found, framed
+from mneme.memories.plaintext.language.times_holidays import FIRST_WORDS, HOLIDAYS
 from mneme.memories.plaintext.language.times_relative import RELATIVE, SHIFTS
 from mneme.memories.plaintext.language.times_rules import (
     NOT_AFTER_WORD,
@@ -30,11 +31,11 @@ from mneme.memories.plaintext.language.times_words import (
     words,
 )
 
-_RULES: tuple[Rule, ...] = (*EXPLICIT, *RELATIVE)
+_RULES: tuple[Rule, ...] = (*EXPLICIT, *HOLIDAYS, *RELATIVE)
 
 # Where a time may begin. Frequent words count only before a second word that fits.
 _BEGINNINGS = (
-    set(MONTHS) | set(WEEKDAYS) | set(SEASONS)
+    set(MONTHS) | FIRST_WORDS | set(WEEKDAYS) | set(SEASONS)
     | {word for word in SHIFTS if " " not in word}
     | set(words("last past next coming q1 q2 q3 q4 early mid late"))
 )  # fmt: skip
@@ -46,7 +47,7 @@ _SECOND = (
     set(MONTHS) | set(WEEKDAYS) | set(SEASONS)
     | {word for word in NUMBERS if " " not in word}
     | set(words("last past next coming this other of de quarter before after soir about around"))
-    | {"like"}
+    | {"like"} | FIRST_WORDS
     | set(words("minute min hour hr day night week fortnight weekend month year decade"))
     | set(words("morning afternoon evening dozen the"))
 )  # fmt: skip

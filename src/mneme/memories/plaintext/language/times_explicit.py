@@ -197,8 +197,9 @@ def _fits(day: date, reference: date, tense: str) -> bool:
 
 
 _AFTER_NTH = (
-    r"(?=\s*(?:[.,;:!?)\n]|$|-\s)|\s+(?:at|in|and|or|for|with|to|was|is|we|i|he|she|they|if|but|"
-    r"because|so|when|until|from|of\s+(?:this|last|next)\s+month)\b)"
+    r"(?=\s*(?:[.,;:!?)\n]|$|-\s)|\s+(?:at|in|on|and|or|for|with|to|was|is|we|i|he|she|they|you|it|"
+    r"if|but|because|so|when|while|after|before|since|until|from|my|our|this|that|"
+    r"of\s+(?:this|last|next)\s+month)\b)"
 )
 EXPLICIT: tuple[Rule, ...] = (
     rule(r"(?P<y>(?:1[89]|20)[0-9]{2})(?P<s>[-/.])(?P<m>[01]?[0-9])(?P=s)(?P<d>[0-3]?[0-9])"

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mneme.memories.plaintext.language.times_calendar import (
     Days,
+    after,
+    before,
+    one_day,
     part_of,
     plus,
     plus_months,
@@ -80,18 +83,41 @@ def _nth_of(match: re.Match[str], days: Days, _: date | None) -> Days | None:
     return Days(day, plus(day, 1) if what == "weekend" else day)
 
 
+def _beside(match: re.Match[str], days: Days, _: date | None) -> Days | None:
+    """`the Friday before 14 August 2023`, `the week after Christmas`."""
+    is_before, what = match["side"] == "before", match["what"]
+    edge = days.first if is_before else days.last
+    sign = -1 if is_before else 1
+    if what in WEEKDAYS:
+        number = WEEKDAYS[what]
+        return one_day(before(number, edge) if is_before else after(number, edge))
+    if what == "weekend":
+        saturday = before(5, plus(edge, -1)) if is_before else after(5, edge)
+        return Days(saturday, plus(saturday, 1))
+    if what in {"month", "year"}:
+        other = plus_months(edge, sign * (1 if what == "month" else 12))
+    else:
+        other = plus(edge, sign * (7 if what == "week" else 1))
+    near = plus(edge, sign)
+    if what == "day":
+        return one_day(near)
+    return Days(min(near, other), max(near, other))
+
+
 Frame = tuple[re.Pattern[str], "Callable[[re.Match[str], Days, date | None], Days | None]"]
 _FRAMES: tuple[Frame, ...] = (
     (re.compile(rf"\b(?P<nth>{choice(_NTHS)})\s+(?P<what>week|weekend|{choice(FULL_WEEKDAYS)})"
                 r"\s+(?:of|in)\s+(?:the\s+)?$"), _nth_of),
     (re.compile(r"\b(?P<part>early|mid|late|first\s+half|second\s+half|beginning|start|middle|end)"
                 r"(?:\s+|-)(?:of\s+|in\s+)?(?:the\s+)?$"), _part),
+    (re.compile(rf"\b(?P<what>day|week|weekend|month|year|{choice(FULL_WEEKDAYS)})"
+                r"\s+(?P<side>before|after)\s+(?:the\s+)?$"), _beside),
     (re.compile(r"\bweek\s+of\s+(?:the\s+)?$"), _week_of),
     (re.compile(r"\b(?P<so>earlier|later)\s+(?:in\s+)?(?:the\s+)?$"), _so_far),
     (re.compile(r"\bsince\s+(?:about\s+|around\s+)?(?:the\s+)?$"), _since),
 )  # fmt: skip
 _FRAME_WORD = re.compile(
-    r"(?:of|in|since|early|mid|late|half|the|earlier|later|about|around)[\s-]+$"
+    r"(?:of|in|since|early|mid|late|half|the|earlier|later|about|around|before|after)[\s-]+$"
 )
 _RANGE = re.compile(r"[\s,]{0,3}(?:-|–|—|to|until|till|through|thru|bis)\s{0,3}(?:the\s)?$")
 _AND = re.compile(r"\s{1,3}and\s{1,3}(?:the\s)?$")

@@ -260,6 +260,15 @@ def _other_day(match: re.Match[str], scene: Scene) -> Days | None:
     return Days(plus(scene.reference, -7), plus(scene.reference, -1))
 
 
+def _until_now(match: re.Match[str], scene: Scene) -> Days | None:
+    """`for three years now`: from then to the reference."""
+    if scene.reference is None:
+        return None
+    return Days(
+        _at(scene.reference, -_count(match["count"])[1], match["unit"]).first, scene.reference
+    )
+
+
 def _weekdays_ago(match: re.Match[str], scene: Scene) -> Days | None:
     """`two Fridays ago`."""
     if scene.reference is None:
@@ -274,6 +283,7 @@ _DAY_PART = rf"(?:{_S}(?:morning|afternoon|evening|night))?"
 RELATIVE: tuple[Rule, ...] = (
     rule(rf"{_COUNT}{_S}{_UNIT}(?:{_S}(?P<half>and{_S}a{_S}half))?{_S}(?P<ago>ago|back)",
          _distance),
+    rule(rf"{_COUNT}{_S}{_UNIT}{_S}now", _until_now),
     rule(rf"{_COUNT}{_S}(?P<weekday>{choice(FULL_WEEKDAYS)})s{_S}ago", _weekdays_ago),
     rule(rf"half{_S}a{_S}year{_S}ago", _half_year),
     rule(rf"in{_S}(?:about{_S}|around{_S}|like{_S})?{_COUNT}{_S}{_UNIT}"
