@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mneme.core.errors import InvalidInputError
-from mneme.memories.plaintext.apply import fit_span, is_standing, render
+from mneme.memories.plaintext.apply import fit_span, is_standing, render, trim
 from mneme.recall.context import Citation, Context
 from mneme.recall.repeats import age_key, drop_repeats
 
@@ -80,21 +80,20 @@ class _Packing:
 
     def _cut(self, hit: Hit, room: int) -> _Item | None:
         """As much of a hit as fits into `room` tokens."""
-        cube = hit.cube
-        empty = self._cost(render(cube, self.digits, (0, 0)))
-        if empty >= room:
+        cube, reach = hit.cube, room * _CHARS_PER_TOKEN
+        whole = trim(cube.text, 0, len(cube.text))
+        if whole[1] - whole[0] <= reach:
+            tokens = self._price(cube, *whole)
+            if tokens <= room:
+                return _Item(hit, whole, tokens)
+        if self._price(cube, 0, 0) + _LEAST_TOKENS > room:
             return None
-        reach = room * _CHARS_PER_TOKEN
         span = fit_span(
             cube.text, hit.span, reach, lambda start, end: self._price(cube, start, end) <= room
         )
-        if span is None:
+        if span is None or self.counter.count(cube.text[slice(*span)]) < _LEAST_TOKENS:
             return None
-        tokens = self._price(cube, *span)
-        shown_whole = span[1] - span[0] == len(cube.text.strip())
-        if tokens > room or not (shown_whole or tokens - empty >= _LEAST_TOKENS):
-            return None
-        return _Item(hit, span, tokens)
+        return _Item(hit, span, self._price(cube, *span))
 
     def _price(self, cube: MemCube, start: int, end: int) -> int:
         return self._cost(render(cube, self.digits, (start, end)))

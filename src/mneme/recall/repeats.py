@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 _NEAR = 0.9
-_SHINGLE_WORDS = 3
 _READ_CHARS = 4000  # of a text; what begins alike for so long is a repeat
 _SHORT_CHARS = 400  # a source of this length says more than what was extracted from it
 
@@ -51,8 +50,7 @@ def drop_repeats(hits: Iterable[Hit]) -> list[Hit]:
 
 def _fingerprint(hit: Hit) -> _Print:
     words = tuple(_WORD.findall(hit.cube.text[:_READ_CHARS].casefold()))
-    runs = range(max(1, len(words) - _SHINGLE_WORDS + 1))
-    shingles = frozenset(words[i : i + _SHINGLE_WORDS] for i in runs)
+    shingles = frozenset(zip(words, words[1:], words[2:], strict=False))
     return _Print(hit, words, shingles, tuple(word for word in words if word.isdigit()))
 
 
@@ -62,18 +60,16 @@ def _repeats(one: _Print, other: _Print) -> bool:
         return True
     if _derives(a, b) or _derives(b, a):
         return _contains(one, other) or _contains(other, one)
-    if not _same_voice(a, b):
-        return False
-    if not one.words or not other.words:
-        return a.text.strip() == b.text.strip()
     if one.words == other.words:
-        return True
-    return one.numbers == other.numbers and _overlap(one.shingles, other.shingles) >= _NEAR
+        return _same_voice(a, b) and (bool(one.words) or a.text.strip() == b.text.strip())
+    near = _overlap(one.shingles, other.shingles) >= _NEAR and one.numbers == other.numbers
+    return near and _same_voice(a, b)
 
 
 def _overlap(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> float:
-    """Share of the runs of words of both that are in both."""
-    if min(len(one), len(other)) < _NEAR * max(len(one), len(other)):
+    """Share of the runs of words of both that are in both; 0 where it is surely small."""
+    fewer, more = sorted((len(one), len(other)))
+    if not fewer or fewer < _NEAR * more:
         return 0.0
     common = len(one & other)
     return common / (len(one) + len(other) - common)
@@ -84,7 +80,8 @@ def _contains(whole: _Print, part: _Print) -> bool:
 
 
 def _derives(part: MemCube, whole: MemCube) -> bool:
-    return any(source.cube_id == whole.id for source in part.provenance.sources)
+    sources = part.provenance.sources
+    return bool(sources) and any(source.cube_id == whole.id for source in sources)
 
 
 def _same_voice(a: MemCube, b: MemCube) -> bool:

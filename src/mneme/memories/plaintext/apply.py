@@ -85,7 +85,7 @@ def fit_span(
     """The longest run of sentences around a passage that fits.
 
     Args:
-        text: What to cut.
+        text: What to cut; not blank.
         passage: Characters that matter most; None: the head of the text.
         reach: Characters on both sides beyond which nothing would fit, so as not to read a book.
         fits: Whether characters `start` to `end` fit; what is within a span that fits, fits too.
@@ -94,15 +94,13 @@ def fit_span(
         A span that begins and ends at the edge of a sentence, or of a word where one sentence is
         too long; None if not even a word fits.
     """
-    if len(text) <= 2 * reach and fits(*_trim(text, 0, len(text))):
-        return _trim(text, 0, len(text))
     start, end = (min(place, len(text) - 1) for place in passage or (0, 0))
     edges = _sentence_edges(text, max(0, start - reach), min(len(text), max(start, end) + reach))
     first = max(i for i, edge in enumerate(edges) if edge <= start)
     last = next(i for i, edge in enumerate(edges) if edge >= end and i > first)
-    if not fits(*_trim(text, edges[first], edges[last])):
+    if not fits(*trim(text, edges[first], edges[last])):
         return _fit_words(text, edges[first], edges[last], fits)
-    return _trim(text, *_grow(edges, first, last, lambda *span: fits(*_trim(text, *span))))
+    return trim(text, *_grow(edges, first, last, lambda *span: fits(*trim(text, *span))))
 
 
 def _grow(
@@ -137,14 +135,14 @@ def _fit_words(
     text: str, start: int, end: int, fits: Callable[[int, int], bool]
 ) -> tuple[int, int] | None:
     """The longest run of words from `start` that fits."""
-    length = _furthest(0, end - start, lambda n: fits(*_trim(text, start, start + n)))
+    length = _furthest(0, end - start, lambda n: fits(*trim(text, start, start + n)))
     cut = start + length
     space = max(text.rfind(" ", start, cut + 1), text.rfind("\n", start, cut + 1))
     if cut - space <= _WORD_SEARCH_CHARS and space > start:
         cut = space
     while cut > start and _joins(text[cut - 1], text[cut]):
         cut -= 1
-    start, cut = _trim(text, start, cut)
+    start, cut = trim(text, start, cut)
     return (start, cut) if start < cut else None
 
 
@@ -155,7 +153,7 @@ def _joins(left: str, right: str) -> bool:
     return right in "\ufe0e\ufe0f" or "\U0001f3fb" <= right <= "\U0001f3ff"
 
 
-def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+def trim(text: str, start: int, end: int) -> tuple[int, int]:
     """The span without white space at its ends."""
     while start < end and text[start].isspace():
         start += 1
