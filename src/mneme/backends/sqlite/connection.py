@@ -103,6 +103,7 @@ def connect(path: Path, *, busy_timeout_s: float, vfs: str | None = None) -> aps
         )
         try:
             connection.set_busy_timeout(int(busy_timeout_s * 1000))
+            connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # never plan again for a value
             connection.reserve_bytes("main", _CHECKSUM_BYTES)  # of a new file; others keep theirs
             for setting in SETTINGS:
                 connection.execute(setting)
