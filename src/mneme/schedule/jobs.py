@@ -88,8 +88,10 @@ class Jobs:
                 tx.ledger.enqueue("expire", "expire", "{}", due)
 
     def _scrub(self, _job: JobRow) -> None:
-        if not self._vault.eraser.scrub():
-            raise BackendUnavailableError("a reader still uses the log; the erasure goes on later")
+        if not self._vault.eraser.scrub():  # a reader still uses the log: look again soon
+            with self._vault.parts.store.write() as tx:
+                due = self._vault.parts.clock.now_us() + _FIRST_WAIT_US
+                tx.ledger.enqueue(SCRUB, SCRUB, "{}", due)
 
 
 def _unknown(job: JobRow) -> None:
