@@ -62,7 +62,7 @@ class OnnxEmbedder:
         self._session, self.dim = _session(model, threads)
         self._inputs = {given.name for given in self._session.get_inputs()}
         weights = hashlib.sha256(model.read_bytes()).hexdigest()[:8]
-        self.id = f"onnx-{folder.name}{'-int8' if int8 else ''}:{weights}:{self.dim}"
+        self.id = f"onnx-{folder.resolve().name}{'-int8' if int8 else ''}:{weights}:{self.dim}"
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         return embed_filled(texts, self._embed_each, dim=self.dim, max_chars=_MAX_CHARS)

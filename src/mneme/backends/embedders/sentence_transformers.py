@@ -47,7 +47,7 @@ class SentenceTransformersEmbedder:
         except (OSError, RuntimeError, TypeError, ValueError, LookupError) as error:
             raise BackendUnavailableError(f"{folder} is not a sentence model") from error
         self._prompts = {name for name, text in self._model.prompts.items() if text}
-        self.id = f"{_EXTRA}-{folder.name}:{_weights_hash(folder)}:{self.dim}"
+        self.id = f"{_EXTRA}-{folder.resolve().name}:{_weights_hash(folder)}:{self.dim}"
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> Vectors:
         def encode(filled: list[str]) -> object:
