@@ -40,7 +40,7 @@ _BEGINNINGS = (
     | set(words("last past next coming q1 q2 q3 q4 early mid late"))
 )  # fmt: skip
 _FREQUENT = (
-    set(words("the this these in over on at during for half day hier"))
+    set(words("the this these in over on at during for half day hier new good"))
     | {word for word in NUMBERS if " " not in word} | set(ORDINALS)
 )  # fmt: skip
 _SECOND = (

@@ -142,14 +142,14 @@ def framed(found: Iterable[Found], scene: Scene) -> list[Found]:
 def _frame(item: Found, scene: Scene) -> Found:
     """One span inside its frames; "since early May" has two."""
     for _ in range(2):
-        before = scene.lower[max(0, item.start - _REACH) : item.start]
-        if not _FRAME_WORD.search(before[-10:]):
+        lead = scene.lower[max(0, item.start - _REACH) : item.start]
+        if not _FRAME_WORD.search(lead[-10:]):
             return item
         for pattern, change in _FRAMES:
-            match = pattern.search(before)
+            match = pattern.search(lead)
             days = change(match, item.days, scene.reference) if match else None
             if match and days:
-                item = Found(item.start - len(before) + match.start(), item.end, days)
+                item = Found(item.start - len(lead) + match.start(), item.end, days)
                 break
     return item
 

@@ -25,7 +25,7 @@ _DATES = {
 }  # fmt: skip
 _EASTER = {"good friday": -2, "easter sunday": 0, "easter monday": 1, "easter": 0}
 _NAMES = (*_DATES, *_EASTER, "thanksgiving")
-FIRST_WORDS = frozenset(name.split()[0] for name in _NAMES)
+FIRST_WORDS = frozenset(name.split()[0] for name in _NAMES) - {"new", "good"}
 _LED = frozenset(words("on at for before after until till by since over during around past every"))
 
 
