@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from importlib import metadata, util
+from importlib import util
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,7 +13,6 @@ from mneme.cli import render
 from mneme.cli.status import Status
 from mneme.cli.store import opened
 from mneme.core.errors import BackendUnavailableError, ForbiddenError, StoreFullError
-from mneme.settings import Settings
 
 if TYPE_CHECKING:
     from mneme import MemoryOS
@@ -52,6 +51,8 @@ def doctor(
 
 
 def _versions() -> dict[str, str]:
+    from importlib import metadata
+
     found = {name: metadata.version(name) for name in ("mneme", "numpy", "typer")}
     return {"python": platform.python_version(), **found}
 
@@ -67,15 +68,13 @@ def _optional() -> dict[str, dict[str, Any]]:
 def _embedder(memory: MemoryOS) -> dict[str, Any]:
     """What makes vectors, and whether it does so now; None for `answers` where there is none."""
     embedding = memory.vault.parts.embedding
-    setting = Settings.from_environment().embedder
-    found: dict[str, Any] = {"setting": setting, "answers": None}
     if embedding.embedder is None:
-        return found | {"note": "words alone are searched: results carry no likeness of meaning"}
+        return {"answers": None, "note": "words alone are searched, not their meaning"}
     try:
         embedding.demand(["Does it answer?"])
     except BackendUnavailableError as error:
-        return found | {"answers": False, "error": str(error)}
-    return found | {"answers": True, "id": embedding.id}
+        return {"answers": False, "error": str(error)}
+    return {"answers": True, "id": embedding.id}
 
 
 def _store(memory: MemoryOS) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import log2
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,8 +33,11 @@ def score_sessions(found: Iterable[str], wanted: frozenset[str]) -> Row:
 
 def mean_rows(rows: Sequence[Mapping[str, float]]) -> Row:
     """The mean of each column over the rows that have it."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: fmean(row[name] for row in rows if name in row) for name in names}
+    columns: dict[str, list[float]] = {}
+    for row in rows:
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in columns.items()}
 
 
 def percentile(values: Sequence[float], share: float) -> float:
