@@ -1,0 +1,1 @@
+"""What third parties test their parts with: contract suites, fakes and strategies."""
