@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -62,6 +63,15 @@ def test_the_quickstart_names_every_setting() -> None:
     page = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
     named = {name.lower() for name in re.findall(r"`MNEME_(\w+)`", page)}
     assert named == {field.name for field in fields(Settings)}
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [name for names in project["optional-dependencies"].values() for name in names]
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    for requirement in (*project["dependencies"], *extras):
+        name = re.split(r"[<>=\[ ]", requirement)[0]
+        assert f"`{name}`" in page, name
 
 
 def test_the_page_of_verbs_is_what_the_verbs_say() -> None:
