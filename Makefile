@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 SHARED ?= ../shared
 
-.PHONY: setup demo test test-slow check bench clean
+.PHONY: setup setup-models demo test test-slow check bench clean
 
 $(BIN)/mneme: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -17,6 +17,10 @@ $(VENV)/.tools: pyproject.toml $(BIN)/mneme
 	touch $(VENV)/.tools
 
 setup: $(VENV)/.tools
+
+# Also tests the back-ends that run models; brings torch.
+setup-models: setup
+	$(BIN)/python -m pip install --quiet --group models
 
 demo: $(BIN)/mneme
 	$(BIN)/mneme demo
