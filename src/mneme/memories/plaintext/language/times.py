@@ -22,6 +22,7 @@ from mneme.memories.plaintext.language.times_rules import (
     Scene,
 )
 from mneme.memories.plaintext.language.times_words import (
+    FULL_WEEKDAYS,
     MONTHS,
     NUMBERS,
     ORDINALS,
@@ -34,26 +35,29 @@ from mneme.memories.plaintext.language.times_words import (
 _RULES: tuple[Rule, ...] = (*EXPLICIT, *HOLIDAYS, *RELATIVE)
 
 # Where a time may begin. Frequent words count only before a second word that fits.
-_BEGINNINGS = (
-    set(MONTHS) | FIRST_WORDS | set(WEEKDAYS) | set(SEASONS)
+_ALONE = (
+    set(MONTHS) | set(WEEKDAYS) | set(SEASONS) | FIRST_WORDS
     | {word for word in SHIFTS if " " not in word}
-    | set(words("last past next coming q1 q2 q3 q4 early mid late"))
+    | set(words("last past next coming q1 q2 q3 q4"))
 )  # fmt: skip
-_FREQUENT = (
-    set(words("the this these in over on at during for half day hier new good"))
-    | {word for word in NUMBERS if " " not in word} | set(ORDINALS)
-)  # fmt: skip
-_SECOND = (
-    set(MONTHS) | set(WEEKDAYS) | set(SEASONS)
-    | {word for word in NUMBERS if " " not in word}
-    | set(words("last past next coming this other of de quarter before after soir about around"))
-    | {"like"} | FIRST_WORDS
-    | set(words("minute min hour hr day night week fortnight weekend month year decade"))
-    | set(words("morning afternoon evening dozen the"))
-)  # fmt: skip
+_UNITS = words("minute min hour hr day night week fortnight weekend month quarter year decade")
+_COUNTED = tree(word for word in NUMBERS if " " not in word) + (
+    r"\s{1,3}(?:of\s{1,3})?" + tree([*_UNITS, *FULL_WEEKDAYS, "couple", "few", "dozen"])
+)
+_AFTER_THE = [
+    *_UNITS, *MONTHS, *WEEKDAYS, *SEASONS, *FIRST_WORDS,
+    *words("last past next coming other new good morning afternoon evening few"),
+]  # fmt: skip
+_PAIRS = (
+    rf"in\s{{1,3}}(?:about\s{{1,3}}|around\s{{1,3}}|like\s{{1,3}})?(?:[0-9]|{_COUNTED})",
+    _COUNTED,
+    rf"(?:the|these|this)\s{{1,3}}(?:[0-9'’]|{tree(_AFTER_THE)})",
+    rf"(?:in|over|on|at|during|for)\s{{1,3}}(?:the\s{{1,3}})?{tree([*SEASONS, 'weekend'])}",
+    rf"{tree(ORDINALS)}\s{{1,3}}{tree([*MONTHS, 'of', 'de', 'quarter'])}",
+    r"half\s{1,3}a\s{1,3}year|day\s{1,3}(?:before|after)|hier\s{1,3}soir|new\s{1,3}year|good\s{1,3}fri",
+)
 _BEGIN = re.compile(
-    rf"{NOT_AFTER_WORD}(?:['’]?[0-9]|{tree(_BEGINNINGS)}{NOT_BEFORE_WORD}"
-    rf"|{tree(_FREQUENT)}\s{{1,3}}(?:[0-9'’]|{tree(_SECOND)}))"
+    rf"{NOT_AFTER_WORD}(?:['’]?[0-9]|{tree(_ALONE)}{NOT_BEFORE_WORD}|{'|'.join(_PAIRS)})"
 )
 
 
