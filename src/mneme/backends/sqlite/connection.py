@@ -15,6 +15,7 @@ import apsw
 import apsw.sqlite_extra
 
 from mneme.backends.sqlite.schema import migrate
+from mneme.backends.sqlite.wal_check import refuse_broken_log
 from mneme.core.errors import (
     BackendUnavailableError,
     ForbiddenError,
@@ -123,6 +124,7 @@ class Connections:
         self._write_lock = Lock()
         self._idle: list[apsw.Connection] = []
         self._closed = False
+        refuse_broken_log(path)
         self._writer = self._connect()
         try:
             with our_errors(path):
