@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _S = r"\s{1,3}"
-_MONTH = rf"(?P<month>{choice(MONTHS)})\.?"
+_MONTH = rf"(?P<month>{choice(MONTHS)})(?:\.(?=\s{{0,3}}[0-9'’]))?"
 _YEAR = r"(?P<year>(?:1[89]|20)[0-9]{2}|['’][0-9]{2})"
 _TAIL_YEAR = rf"(?:,?{_S}(?:of{_S}|in{_S}|del?{_S})?{_YEAR})?"
 _DAY = rf"(?P<day>(?:0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th|\.|er|º)?|{choice(ORDINALS)})"
@@ -52,6 +52,8 @@ _CAUTIOUS = words(
     "in since last next early mid late until till by during from before after of past this"
 )
 _BESIDE_CAPITAL = frozenset([*_CAUTIOUS, "to", "through", "around", "for", "and", "or", "between"])
+_JOINING = frozenset({"to", "through", "and", "or"})
+_OPENED = re.compile(r"\b(?:from|between|since|either)\b")
 _BEFORE_YEAR = frozenset(
     words(
         "in since during of until till before after by from around year through early mid late to "
@@ -146,6 +148,8 @@ def _month(match: re.Match[str], scene: Scene) -> Days | None:
         capital = scene.is_capital(start)
         if not (led in _SURE or (capital and led in _BESIDE_CAPITAL)):
             return None
+        if led in _JOINING and not _OPENED.search(scene.lower, max(0, start - 30), start):
+            return None
     month, tense = MONTHS[name], scene.tense(start, match.end())
     return yearly(lambda year: month_of(year, month), scene.reference, tense)
 
@@ -225,5 +229,5 @@ EXPLICIT: tuple[Rule, ...] = (
     rule(rf"(?:the{_S}|{choice(FULL_WEEKDAYS)}{_S}the{_S})"
          r"(?P<day>(?:[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th))"
          rf"(?:{_S}of{_S}(?P<which>this|last|next){_S}month|{_AFTER_NTH})", _nth),
-    rule(rf"(?P<month>{choice(ENGLISH_MONTHS)})\b\.?", _month),
+    rule(rf"(?P<month>{choice(ENGLISH_MONTHS)})", _month),
 )  # fmt: skip

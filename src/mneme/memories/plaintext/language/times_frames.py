@@ -129,8 +129,8 @@ def framed(found: Iterable[Found], scene: Scene) -> list[Found]:
     joined: list[Found] = []
     for item in found:
         here = _frame(item, scene)
-        while joined and joined[-1].start >= here.start:  # "last week" in "last week of June"
-            joined.pop()
+        while joined and joined[-1].end > here.start:  # "the last week" in "the last week of June"
+            here = here._replace(start=min(joined.pop().start, here.start))
         pair = _join(joined[-1], here, scene) if joined else None
         if pair:
             joined[-1] = pair
@@ -147,11 +147,19 @@ def _frame(item: Found, scene: Scene) -> Found:
             return item
         for pattern, change in _FRAMES:
             match = pattern.search(lead)
-            days = change(match, item.days, scene.reference) if match else None
+            days = _tried(change, match, item.days, scene.reference) if match else None
             if match and days:
                 item = Found(item.start - len(lead) + match.start(), item.end, days)
                 break
     return item
+
+
+def _tried(change: Callable[..., Days | None], *given: object) -> Days | None:
+    """What a change gives, or nothing beyond the ends of the calendar."""
+    try:
+        return change(*given)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _join(left: Found, right: Found, scene: Scene) -> Found | None:
@@ -163,7 +171,7 @@ def _join(left: Found, right: Found, scene: Scene) -> Found | None:
     )
     if not is_range:
         return None
-    days = _between(left.days, right.days)
+    days = _tried(_between, left.days, right.days)
     if days is None:
         return None
     start = left.start - (len(opener.group(0)) if opener else 0)

@@ -30,6 +30,15 @@ _PAST = re.compile(
 )
 
 
+_CLAUSE = re.compile(r"[,;:]|\b(?:and|but|then|so)\b")
+
+
+def _cue(words: str) -> str:
+    if _FUTURE.search(words):
+        return "future"
+    return "past" if _PAST.search(words) else ""
+
+
 class Scene(NamedTuple):
     """A text, its lowered form of the same length, and the day on which it was said."""
 
@@ -38,14 +47,12 @@ class Scene(NamedTuple):
     reference: date | None
 
     def tense(self, start: int, end: int) -> str:
-        """Past, future or (no cue) nothing, of the sentence around a span."""
+        """Past, future or (no cue) nothing, of the clause around a span, else of its sentence."""
         left, right = max(0, start - _SENTENCE_WINDOW), end + _SENTENCE_WINDOW
         before = re.split(r"[.!?\n]\s", self.lower[left:start])[-1]
         after = re.split(r"[.!?\n](?:\s|$)", self.lower[end:right], maxsplit=1)[0]
-        sentence = f"{before} {after}"
-        if _FUTURE.search(sentence):
-            return "future"
-        return "past" if _PAST.search(sentence) else ""
+        clause = f"{_CLAUSE.split(before)[-1]} {_CLAUSE.split(after, maxsplit=1)[0]}"
+        return _cue(clause) or _cue(f"{before} {after}")
 
     def word_before(self, start: int) -> str:
         """The word just before a position, or nothing."""
