@@ -13,9 +13,7 @@ KINDS = [p for p in (ROOT / "memories").iterdir() if (p / "__init__.py").exists(
 MAX_LINES = 400
 
 
-@pytest.mark.parametrize(
-    "path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
-)
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_file_grows_past_the_limit(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
 
@@ -27,7 +25,9 @@ def test_kinds_have_the_same_files() -> None:
 
 
 def test_importing_mneme_loads_no_numpy_and_no_tensor_library() -> None:
-    code = "import sys, mneme; sys.exit(bool({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
+    code = (
+        "import sys, mneme; sys.exit(bool({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

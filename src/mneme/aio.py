@@ -10,7 +10,6 @@ from mneme.wiring import open_memory
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from types import TracebackType
 
     from mneme.app.memory import MemoryOS
     from mneme.app.namespace import Namespace
@@ -55,12 +54,7 @@ class AsyncMemoryOS:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.close()
 
 

@@ -17,7 +17,6 @@ from mneme.vault import audit
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
-    from types import TracebackType
 
     from mneme.core.cube import MemCube
     from mneme.core.protocols import TokenCounter
@@ -59,12 +58,7 @@ class MemoryOS:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     @strict
