@@ -25,6 +25,10 @@ from typing import Any
 
 import measuring
 from chat_turns import make_questions, make_turns
+from floors import HandStore
+from mneme.backends.embedders.static import StaticEmbedder
+
+HERE = Path(__file__).resolve().parent
 
 TRIES = 10
 REPEATS = 3
@@ -44,6 +48,21 @@ with mneme.open(sys.argv[1]) as memory:
     done = time.perf_counter()
 assert hits
 print(done - imported, done - start)
+"""
+HAND = """
+import sys, time; start = time.perf_counter()
+import os
+def rss():
+    pages = int(open("/proc/self/statm").read().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+bare = rss()
+sys.path.insert(0, sys.argv[1])
+from floors import HandStore
+from mneme.backends.embedders.static import StaticEmbedder
+store, embedder = HandStore(sys.argv[2]), StaticEmbedder()
+hits = store.hybrid("bench/one", sys.argv[3], embedder.embed([sys.argv[3]])[0], 10)
+assert hits
+print(time.perf_counter() - start, rss() - bare)
 """
 MEMORY = """
 import json, os, sys
@@ -102,6 +121,24 @@ def store_of(count: int, work: Path) -> Path:
     return path
 
 
+def hand_of(count: int, work: Path) -> Path:
+    """The same turns in the store that is made by hand."""
+    path = work / f"hand-{count}" / "hand.db"
+    if not path.exists():
+        import speed_rows
+
+        store = HandStore(speed_rows.fresh(path.parent) / path.name)
+        speed_rows.by_hand(store, StaticEmbedder(), "bench/one", make_turns(count))
+        store.close()
+    return path
+
+
+def by_hand(store: Path, question: str) -> tuple[float, float]:
+    """Seconds from a bare Python to the first result, and MB held then."""
+    seconds, held = python("-c", HAND, str(HERE), str(store), question).split()
+    return float(seconds), float(held)
+
+
 def turns_file(count: int, work: Path) -> Path:
     path = work / f"turns-{count}.jsonl"
     if not path.exists():
@@ -122,7 +159,11 @@ def start(work: Path) -> dict[str, Any]:
         [float(x) for x in python("-c", OPEN, str(store), question, NOW).split()]
         for _ in range(TRIES)
     ]
+    hand = hand_of(10_000, work)
     return {
+        "hand_open_and_search_s": measuring.spread(
+            by_hand(hand, question)[0] for _ in range(TRIES)
+        ),
         "bare_python_s": measuring.spread(
             wall_s(sys.executable, "-c", "pass") for _ in range(TRIES)
         ),
@@ -144,7 +185,10 @@ def memory(work: Path) -> dict[str, Any]:
     questions.write_text(json.dumps(make_questions(make_turns(100_000), 50)), encoding="utf-8")
     lines = turns_file(100_000, work)
     store = store_of(100_000, work)
-    out: dict[str, Any] = {"floor_matrix_mb": 100_000 * 256 * 4 / 1e6}
+    hand = hand_of(100_000, work)
+    first = make_questions(make_turns(100_000), 1)[0]
+    held = measuring.spread(by_hand(hand, first)[1] for _ in range(REPEATS))
+    out: dict[str, Any] = {"hand_mb": held}
     adding, searching = [], []
     for repeat in range(REPEATS):
         target = work / f"memory-{repeat}"
