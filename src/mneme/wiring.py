@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mneme.app.memory import MemoryOS
 from mneme.backends.embedders.checked import CheckedEmbedder
 from mneme.backends.sqlite.store import SqliteStore
+from mneme.backends.sqlite.upkeep import sync
 from mneme.core.clock import SystemClock
 from mneme.core.errors import ForbiddenError, InvalidInputError, MissingDependencyError
 from mneme.core.ids import IdMaker
@@ -118,8 +119,11 @@ def _folder(target: str | Path | None) -> Path:
     folder = Path(target).expanduser()
     if folder.is_file():
         raise InvalidInputError(f"{folder} is a file; give a folder for the store")
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for each in new:
+            sync(each.parent)  # else a power cut may take the folder with all that is in it
     except OSError as error:
         raise ForbiddenError(f"cannot make {folder}: {error.strerror}") from error
     return folder
