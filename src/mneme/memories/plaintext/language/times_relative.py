@@ -100,6 +100,20 @@ def _unit(match: re.Match[str], scene: Scene) -> Days | None:
     return around[unit]() if unit in around else None
 
 
+def _before_last(match: re.Match[str], scene: Scene) -> Days | None:
+    """`the weekend before last`, `the week after next`."""
+    if scene.reference is None:
+        return None
+    ahead = -2 if match["side"].startswith("before") else 2
+    if match["unit"] == "weekend":
+        return weekend_around(scene.reference, ahead)
+    if match["unit"] == "week":
+        return week_around(scene.reference, ahead)
+    if match["unit"] == "month":
+        return month_around(scene.reference, ahead)
+    return year_of(scene.reference.year + ahead)
+
+
 def _weekend(day: date, which: str) -> Days:
     """`last weekend` is wholly past, also when it is said on a Sunday."""
     return weekend_around(day, {"last": -1, "this": 0, "next": 1}[which])
@@ -291,6 +305,8 @@ RELATIVE: tuple[Rule, ...] = (
     rule(rf"{_COUNT}{_S}{_UNIT}{_S}(?P<ahead>from{_S}(?:now|today))", _distance),
     rule(rf"(?:the{_S}|these{_S})?(?P<way>last|past|next|coming){_S}{_COUNT}{_S}{_UNIT}",
          _last_units),
+    rule(rf"the{_S}(?P<unit>week|weekend|month|year){_S}(?P<side>before{_S}last|after{_S}next)",
+         _before_last),
     rule(rf"(?:the{_S})?{_DETERMINER}{_S}{_UNIT}", _unit),
     rule(rf"(?:the{_S})?{_DETERMINER}{_S}{_WEEKDAY}{_DAY_PART}", _weekday),
     rule(rf"{_DETERMINER}{_S}(?P<month>{choice(ENGLISH_MONTHS)})", _month),

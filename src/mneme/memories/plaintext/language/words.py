@@ -6,12 +6,7 @@ from enum import IntFlag
 from typing import Final
 
 STOPWORDS: Final = frozenset(
-    "a about am an and any are as at be been being but by can could d did do does for from had has "
-    "have he her hers him his how i if in into is it its just ll m me my no not of on or our ours "
-    "re s she should so some t than that the their theirs them then there these they this those "
-    "to too us ve was we were what when where which who whom whose why will with would you your "
-    "yours don't didn't doesn't isn't wasn't aren't weren't i'm i've i'd i'll it's that's what's "
-    "you're you've we're we've they're he's she's there's who's let's can't couldn't won't".split()
+    ["a", "about", "am", "an", "and", "any", "are", "as", "at", "be", "been", "being", "but", "by", "can", "could", "d", "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "hers", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "ll", "m", "me", "my", "no", "not", "of", "on", "or", "our", "ours", "re", "s", "she", "should", "so", "some", "t", "than", "that", "the", "their", "theirs", "them", "then", "there", "these", "they", "this", "those", "to", "too", "us", "ve", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with", "would", "you", "your", "yours", "don't", "didn't", "doesn't", "isn't", "wasn't", "aren't", "weren't", "i'm", "i've", "i'd", "i'll", "it's", "that's", "what's", "you're", "you've", "we're", "we've", "they're", "he's", "she's", "there's", "who's", "let's", "can't", "couldn't", "won't"]
 )
 
 
