@@ -29,6 +29,7 @@ def test_the_sample_is_asked_its_questions() -> None:
     answers = json.loads(result.stdout)["answers"]
     assert len(answers) >= 5
     assert all(answer["hits"] for answer in answers)
+    assert all(answer["right"] for answer in answers)
 
 
 def test_the_sample_in_lines() -> None:
@@ -36,6 +37,8 @@ def test_the_sample_in_lines() -> None:
     assert result.exit_code == 0, result.output
     assert "conversation.jsonl imported" in result.stdout
     assert ", session " in result.stdout
+    assert "  expected: " in result.stdout
+    assert " questions show a memory that answers them" in result.stdout
 
 
 def test_questions_to_a_file_of_one_s_own(shell: Shell, talk: str) -> None:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from mneme import Namespace
     from mneme.recall.context import Hit
 
-_SAMPLE = "sample"
-
 
 def demo(
     file: Annotated[
@@ -45,13 +43,12 @@ def demo(
     """Import a conversation, ask it questions, and show what answers them."""
     with ExitStack() as stack:
         place = store or stack.enter_context(tempfile.TemporaryDirectory(prefix="mneme-demo-"))
-        sample = resources.files("mneme.cli") / _SAMPLE
-        source = file or stack.enter_context(resources.as_file(sample / "conversation.jsonl"))
+        sample = stack.enter_context(resources.as_file(resources.files("mneme.cli") / "sample"))
         memory = stack.enter_context(opened(place)).namespace(namespace)
-        report = _import(memory, source, as_json=as_json)
-        asked = [{"question": text} for text in ask or []]
+        report = _import(memory, file or sample / "conversation.jsonl", as_json=as_json)
+        asked: list[dict[str, Any]] = [{"question": text} for text in ask or []]
         if not asked and file is None:
-            asked = json.loads((sample / "questions.json").read_text(encoding="utf-8"))
+            asked = _read_questions(sample)
         answers = [(question, _answer(memory, question, limit)) for question in asked]
         if as_json:
             listed = [question | {"hits": hits} for question, hits in answers]
@@ -59,8 +56,19 @@ def demo(
             return
         for question, hits in answers:
             _show(question, hits)
+        _sum_up(answers)
         if not asked:
             _converse(memory, limit)
+
+
+def _read_questions(sample: Path) -> list[dict[str, Any]]:
+    """The sample's questions, each with what the right turns say."""
+    lines = (sample / "conversation.jsonl").read_text(encoding="utf-8").splitlines()
+    said = {turn["id"]: turn["content"] for turn in map(json.loads, lines)}
+    questions = json.loads((sample / "questions.json").read_text(encoding="utf-8"))
+    return [
+        question | {"right": [said[turn] for turn in question["turns"]]} for question in questions
+    ]
 
 
 def _import(memory: Namespace, source: Path, *, as_json: bool) -> Any:  # noqa: ANN401
@@ -81,13 +89,25 @@ def _show(question: dict[str, Any], hits: list[Hit]) -> None:
     """A question and the memories that answer it, with where they are from."""
     render.say()
     render.say(question["question"], bold=True, fg="cyan")
+    if "answer" in question:
+        render.say(f"  expected: {question['answer']}", fg="green")
     for hit in hits:
         cube = hit.cube
-        render.say(f"  {render.preview(cube.text)}")
+        mark = "*" if cube.text in question.get("right", ()) else " "
+        render.say(f"{mark} {render.preview(cube.text)}")
         said = f"{cube.speaker or cube.role}, {render.when(cube.event_at)}, session {cube.session}"
         render.say(f"    {said}  [{cube.id}]", dim=True)
     if not hits:
         render.say("  nothing found")
+
+
+def _sum_up(answers: list[tuple[dict[str, Any], list[Hit]]]) -> None:
+    """How often the right memory was shown, where that is known."""
+    known = [(question["right"], hits) for question, hits in answers if "right" in question]
+    if known:
+        found = sum(any(hit.cube.text in right for hit in hits) for right, hits in known)
+        shown = f"{found} of {len(known)} questions show a memory that answers them (marked *)"
+        render.say(f"\n{shown}", bold=True)
 
 
 def _converse(memory: Namespace, limit: int) -> None:
@@ -104,7 +124,10 @@ def _typed_questions() -> Iterator[str]:
     """What is typed at the prompt, until an empty line or the end of input."""
     while True:
         render.say()
-        text = typer.prompt("Ask (empty to leave)", default="", show_default=False).strip()
+        try:
+            text = typer.prompt("Ask (empty to leave)", default="", show_default=False).strip()
+        except typer.Abort:
+            return
         if not text:
             return
         yield text
