@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mneme.core.clock import from_us
+from mneme.memories.plaintext.apply import STANDING_TYPES
 from mneme.recall.context import Context, Hit
 from mneme.recall.pack import pack
 from mneme.recall.rank import Question, rank
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from mneme.vault.visible import Window
 
 _STANDING = 12  # instructions and preferences that a context may begin with
-STANDING_TYPES = ("instruction", "preference")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +71,10 @@ class Searcher:
 
     def _standing(self, path: str, asked: Asked, shown: set[str]) -> list[Hit]:
         """The newest wishes that always hold and that the question did not find by itself."""
-        window = replace(asked.window, types=STANDING_TYPES, session=None)
+        window = replace(asked.window, types=tuple(STANDING_TYPES), session=None)
         with self._vault.finder.index(path, window.as_of) as index:
             allowed = visible(index, window, None)
-            keys = sorted(index.column("key")[allowed].tolist())[-_STANDING:]
+            keys = sorted(index.column("key")[allowed].tolist(), reverse=True)[:_STANDING]
         found = self._vault.finder.read(path, keys, now=window.now, as_of=window.as_of)
         cubes = [cube_of(each.row, path, each.text, each.uses) for each in found.values()]
         return [
