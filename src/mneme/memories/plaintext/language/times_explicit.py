@@ -43,7 +43,7 @@ _TAIL_YEAR = rf"(?:,?{_S}(?:of{_S}|in{_S}|del?{_S})?{_YEAR})?"
 _DAY = rf"(?P<day>(?:0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th|\.|er|º)?|{choice(ORDINALS)})"
 _TO_DAY = r"(?P<to>(?:0?[1-9]|[12][0-9]|3[01])(?:st|nd|rd|th|\.)?)"
 _WEEKDAY = rf"(?:{choice(WEEKDAYS)}\.?,?{_S}(?:the{_S})?)?"
-_DASH = r"\s?(?:-|–|to|until|through|and|bis|a)\s?(?:the\s)?"
+_DASH = r"\s?(?:-|–|to|until|through|and|bis)\s?(?:the\s)?"
 _COUNTED = (
     r"(?!\s?(?:miles|km|people|%|percent|minutes|hours|times|days|weeks|months|years|pages|more|"
     r"dollars|euros|steps|points|k\b|a\.?m\b|p\.?m\b|:))"
@@ -115,6 +115,8 @@ def _iso(match: re.Match[str], scene: Scene) -> Days | None:
 def _numeric(match: re.Match[str], scene: Scene) -> Days | None:
     """Day or month first: by what is possible, else month first, but day first with dots."""
     one, two, said = int(match["a"]), int(match["b"]), match["c"]
+    if match["sep"] == "." and len(said) == 2 and len(match["a"] + match["b"]) < 4:
+        return None  # a version, such as 1.2.34
     year = int(said) if len(said) > 2 else _two_digits(int(said), scene.reference)
     day_first = one > 12 or (two <= 12 and match["sep"] == ".")
     day, month = (one, two) if day_first else (two, one)
