@@ -16,7 +16,7 @@ from mneme.memories.plaintext.language.times_frames import Found, framed
 from mneme.memories.plaintext.language.times_holidays import FIRST_WORDS, HOLIDAYS
 from mneme.memories.plaintext.language.times_relative import RELATIVE, SHIFTS
 from mneme.memories.plaintext.language.times_rules import (
-    NOT_AFTER_WORD,
+    NO_WORD,
     NOT_BEFORE_WORD,
     Rule,
     Scene,
@@ -56,9 +56,10 @@ _PAIRS = (
     rf"{tree(ORDINALS)}\s{{1,3}}{tree([*MONTHS, 'of', 'de', 'quarter'])}",
     r"half\s{1,3}a\s{1,3}year|day\s{1,3}(?:before|after)|hier\s{1,3}soir|new\s{1,3}year|good\s{1,3}fri",
 )
-_BEGIN = re.compile(
-    rf"{NOT_AFTER_WORD}(?:['’]?[0-9]|{tree(_ALONE)}{NOT_BEFORE_WORD}|{'|'.join(_PAIRS)})"
-)
+_BEGIN = rf"(?:['’]?[0-9]|{tree(_ALONE)}{NOT_BEFORE_WORD}|{'|'.join(_PAIRS)})"
+_AT_START = re.compile(_BEGIN)
+# The character before is part of the pattern: to look for it is quicker than to look behind.
+_INSIDE = re.compile(NO_WORD + _BEGIN)
 
 
 class TimeSpan(NamedTuple):
@@ -81,8 +82,8 @@ def find_times(text: str, reference: date | None) -> list[TimeSpan]:
         One span for each time; never raises, a date that does not exist is no time.
     """
     lower = _lowered(text)
-    begin = _BEGIN.search(lower)
-    if begin is None:
+    begin = 0 if _AT_START.match(lower) else _next_begin(lower, 1)
+    if begin < 0:
         return []
     today = reference.date() if isinstance(reference, datetime) else reference
     scene = Scene(text, lower, today)
@@ -98,14 +99,20 @@ def _lowered(text: str) -> str:
     return lower if len(lower) == len(text) else text.replace("\u0130", "i").lower()
 
 
-def _scan(scene: Scene, begin: re.Match[str] | None) -> list[Found]:
+def _next_begin(lower: str, position: int) -> int:
+    """Where the next time may begin, from a position behind the first; -1 if nowhere."""
+    match = _INSIDE.search(lower, position - 1)
+    return match.start() + 1 if match else -1
+
+
+def _scan(scene: Scene, begin: int) -> list[Found]:
     """The spans that a rule accepts, left to right."""
     found = []
-    while begin:
-        item = _first_rule(scene, begin.start())
+    while begin >= 0:
+        item = _first_rule(scene, begin)
         if item:
             found.append(item)
-        begin = _BEGIN.search(scene.lower, item.end if item else begin.start() + 1)
+        begin = _next_begin(scene.lower, item.end if item else begin + 1)
     return found
 
 

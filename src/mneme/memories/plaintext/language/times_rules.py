@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from mneme.memories.plaintext.language.times_calendar import Days
 
+NO_WORD = "[^0-9a-z_ß-ɏ]"  # neither a Latin letter nor a digit
 NOT_AFTER_WORD, NOT_BEFORE_WORD = "(?<![0-9a-z_ß-ɏ])", "(?![0-9a-z_ß-ɏ])"
 _SENTENCE_WINDOW = 160  # characters on either side that may hold the cue of tense
 _FUTURE = re.compile(
