@@ -28,6 +28,18 @@ ORDER = (
     "locomo",
 )
 
+SYSTEMS = (
+    "mneme",
+    "mem0-qdrant",
+    "mem0-faiss",
+    "langgraph-sqlite",
+    "langgraph-inmemory",
+    "chroma",
+    "floor-numpy",
+    "floor-fts5",
+    "floor-both",
+)
+
 Cells = list[list[str]]
 
 
@@ -182,7 +194,7 @@ def peers_table(found: dict[str, Any]) -> str:
         "open s": ("reopen_s", 1),
     }
     rows = []
-    for name, f in found.get("systems", {}).items():
+    for name, f in in_order(found):
         if "error" in f:
             rows.append([name, "did not run", *["-"] * (len(columns) + 1)])
             continue
@@ -191,6 +203,12 @@ def peers_table(found: dict[str, Any]) -> str:
         ]
         rows.append([name, *cells, durable(f), str(f.get("packages", "-"))])
     return table(["system", *columns, "syncs per add", "packages"], rows)
+
+
+def in_order(found: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Systems with their figures: Mneme, the peers, the floors."""
+    held = found.get("systems", {})
+    return [(name, held[name]) for name in SYSTEMS if name in held]
 
 
 def durable(figures: dict[str, Any]) -> str:
@@ -214,7 +232,7 @@ def spread_table(found: dict[str, Any]) -> str:
     keys += ("search_p95_ms", "search_cpu_p50_ms", "load")
     rows = [
         [name, *(ranged(f[key]) if key in f else "-" for key in keys)]
-        for name, f in found.get("systems", {}).items()
+        for name, f in in_order(found)
         if "error" not in f
     ]
     return table(["system", *(key.replace("_", " ") for key in keys)], rows)
@@ -265,7 +283,7 @@ def plot_peers(found: dict[str, Any], target: Path) -> None:
     """Four bars for each system; the better end is named."""
     import matplotlib.pyplot as plt
 
-    systems = {n: f for n, f in found["systems"].items() if "error" not in f}
+    systems = {n: f for n, f in in_order(found) if "error" not in f}
     panels = {
         "recall@10, % (more is better)": ("recall_at_10", 100, "linear"),
         "search p50, ms (less)": ("search_p50_ms", 1, "log"),
