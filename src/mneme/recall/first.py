@@ -29,12 +29,14 @@ _DAY_US: Final = 86_400_000_000
 _SHAPES: Final = (
     Shape.QUESTION, Shape.NUMBER, Shape.DATE, Shape.FIRST_PERSON, Shape.STANDING, Shape.LIKING,
     Shape.NEGATION, Shape.GREETING, Shape.SHORT, Shape.LONG, Shape.CODE, Shape.CHANGE,
+    Shape.PREFERENCE,
 )  # fmt: skip
 _ROLE_KINDS: Final = ("order", "summary", "advice", "you_said", "first_person", "several", "count")
 _SHAPE_KINDS: Final = (
     ("advice", Shape.STANDING), ("advice", Shape.LIKING), ("ever", Shape.NEGATION),
     ("when", Shape.DATE), ("count", Shape.NUMBER), ("liking", Shape.LIKING),
     ("manner", Shape.STANDING), ("lasting", Shape.DATE), ("latest", Shape.CHANGE),
+    ("advice", Shape.PREFERENCE), ("manner", Shape.PREFERENCE),
 )  # fmt: skip
 
 

@@ -7,13 +7,14 @@ in a session a turn stands, or how long a session is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from mneme.memories.plaintext.build import Shape
 from mneme.memories.plaintext.language.terms import code_of, stem
+from mneme.recall.matches import find_matches
 from mneme.recall.query import KINDS
 from mneme.vault.index.columns import NONE
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from mneme.recall.matches import Matches
     from mneme.recall.query import Asked
     from mneme.recall.scan import Scan
     from mneme.vault.index.namespace import NamespaceIndex
@@ -47,6 +49,14 @@ class View:
     first: Floats
     places: Slots
     candidates: Slots
+    called: list[int] = field(init=False)
+    name_codes: set[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = self.index.speakers.names
+        self.called = self.index.speakers_called(self.asked.words)
+        words = [word for number in self.called for word in names[number].casefold().split()]
+        self.name_codes = {code_of(stem(word)) for word in words}
 
 
 def _top(values: Floats, places: Slots) -> float:
@@ -85,34 +95,48 @@ def lexical(view: View) -> dict[str, Floats]:
 
 
 def coverage(view: View) -> dict[str, Floats]:
-    """Which of the question's terms a text, its window and its best passage hold."""
-    s, c, ix = view.scan, view.candidates, view.index
-    terms = [term for term in s.terms if term.content] or s.terms
-    zeros = np.zeros(len(c), np.float32)
-    if not terms:
-        names = ("cover", "cover_window", "cover_passage", "cover_nameless", "cover_count",
-                 "best_idf", "rarest", "cover_new")  # fmt: skip
-        return dict.fromkeys(names, zeros)
+    """Which of the question's terms a text, its neighbours and its best passage hold."""
+    terms = [term for term in view.scan.terms if term.content] or view.scan.terms
     idf = np.array([term.idf for term in terms], np.float32)
-    here = np.stack([_holds(term.slots, c) for term in terms], 1)
-    prev = np.stack([_holds(term.slots, ix.prev[c]) for term in terms], 1)
-    after = np.stack([_holds(term.slots, ix.next[c]) for term in terms], 1)
-    best = _best_passages(view)
-    passage = np.stack([_holds(term.passages, best) for term in terms], 1)
-    named = np.array([term.code in _name_codes(view) for term in terms])
+    named = np.array([term.code in view.name_codes for term in terms], bool)
     nameless = np.where(named, np.float32(0), idf)
-    total, total_nameless = idf.sum() + _TINY, nameless.sum() + _TINY
-    rarest = int(np.argmax(nameless if nameless.any() else idf))
+    if not nameless.any():
+        nameless = idf
+    found = find_matches(view.index, terms, nameless, view.candidates)
+    around = np.maximum(found.exact_prev, found.exact_next)
+    window = np.maximum(found.exact, around)
+    total = np.float32(idf.sum()) + _TINY
+    share = nameless / (np.float32(nameless.sum()) + _TINY)
+    out = {
+        "cover": idf @ found.exact / total,
+        "cover_window": idf @ window / total,
+        "cover_passage": share @ found.exact_passage,
+        "cover_nameless": share @ found.exact,
+        "cover_nameless_window": share @ window,
+        "cover_count": found.exact.sum(axis=0),
+    }
+    out |= _nearly(found, share)
+    if len(terms):
+        rarest = int(np.argmax(nameless))
+        out["rarest"], out["rarest_near"] = found.exact[rarest], window[rarest]
+        out["best_idf"] = (found.exact * nameless[:, None]).max(axis=0) / (idf.max() + _TINY)
+        out["near_missing"] = ((1 - found.near) * share[:, None]).max(axis=0)
+    else:
+        nothing = np.zeros(len(view.candidates), np.float32)
+        out |= dict.fromkeys(("rarest", "rarest_near", "best_idf", "near_missing"), nothing)
+    return out
+
+
+def _nearly(found: Matches, share: Floats) -> dict[str, Floats]:
+    """The same with related words."""
+    around = np.maximum(found.near_prev, found.near_next) * np.float32(0.8)
     return {
-        "cover": here @ idf / total,
-        "cover_window": (here | prev | after) @ idf / total,
-        "cover_passage": passage @ idf / total,
-        "cover_nameless": here @ nameless / total_nameless,
-        "cover_nameless_window": (here | prev | after) @ nameless / total_nameless,
-        "cover_count": here.sum(1).astype(np.float32),
-        "best_idf": (here * nameless).max(1) / (idf.max() + _TINY),
-        "rarest": here[:, rarest].astype(np.float32),
-        "rarest_near": (here | prev | after)[:, rarest].astype(np.float32),
+        "near_cover": share @ found.near,
+        "near_passage": share @ found.near_passage,
+        "near_window": share @ np.maximum(found.near, around),
+        "near_prev": share @ found.near_prev,
+        "near_next": share @ found.near_next,
+        "near_product": share @ np.log(np.float32(0.05) + found.near),
     }
 
 
@@ -122,23 +146,6 @@ def _holds(rising: npt.NDArray[np.int32], wanted: npt.NDArray[Any]) -> npt.NDArr
     where = np.searchsorted(rising, wanted)
     np.minimum(where, len(rising) - 1, out=where)
     return rising[where] == wanted
-
-
-def _best_passages(view: View) -> Slots:
-    """The passage of each candidate with the best lexical score."""
-    first, count = view.index.column("first_passage"), view.index.column("passages")
-    c = view.candidates
-    best = first[c].copy()
-    for i in np.flatnonzero(count[c] > 1):
-        start = best[i]
-        best[i] = start + int(np.argmax(view.scan.by_passage[start : start + count[c[i]]]))
-    return best
-
-
-def _name_codes(view: View) -> set[int]:
-    names = view.index.speakers.names
-    called = view.index.speakers_called(view.asked.words)
-    return {code_of(stem(word)) for number in called for word in names[number].casefold().split()}
 
 
 def pairs(view: View) -> dict[str, Floats]:
@@ -183,8 +190,26 @@ def dense(view: View) -> dict[str, Floats]:
         "dense_rank": _rank(values, view),
         "dense_prev": (_at(values, ix.prev[c]) - np.float32(mean)) / scale,
         "dense_next": (_at(values, ix.next[c]) - np.float32(mean)) / scale,
+        "both_passage": _both(view, scale),
     }
     return out
+
+
+def _both(view: View, scale: np.float32) -> Floats:
+    """The best passage of each candidate by words and vector together."""
+    s, c, ix = view.scan, view.candidates, view.index
+    if s.dense_by_passage is None:
+        return np.zeros(len(c), np.float32)
+    counts = ix.column("passages")[c].astype(np.int64)
+    starts = np.cumsum(counts) - counts
+    rows = np.arange(int(counts.sum())) + np.repeat(ix.column("first_passage")[c] - starts, counts)
+    score = s.dense_by_passage[rows] / scale
+    score += s.by_passage[rows] / np.float32(_top(s.lexical_passage, view.places))
+    result = np.zeros(len(c), np.float32)
+    filled = np.flatnonzero(counts)
+    if len(filled):
+        result[filled] = np.maximum.reduceat(score, starts[filled])
+    return result
 
 
 def likeness(view: View) -> dict[str, Floats]:
@@ -265,8 +290,8 @@ def _best_two(
 
 def people(view: View) -> dict[str, Floats]:
     """Who said it, and whether that is whom the question is about."""
-    c, ix, asked = view.candidates, view.index, view.asked
-    called = ix.speakers_called(asked.words)
+    c, ix = view.candidates, view.index
+    called = view.called
     speaker = ix.column("speaker")
     zeros = np.zeros(len(c), np.float32)
     roles = [ix.roles.find("user"), ix.roles.find("assistant")]
@@ -283,9 +308,8 @@ def people(view: View) -> dict[str, Floats]:
         out["reply_to_asked"] = _at(by, ix.prev[c])
         out["names_asked"] = np.full(len(c), len(called), np.float32)
     named = zeros
-    codes = _name_codes(view)
     for term in view.scan.terms:
-        if term.code in codes:
+        if term.code in view.name_codes:
             named = np.maximum(named, _holds(term.slots, c).astype(np.float32))
     out["name_in_text"] = named
     return out
@@ -343,9 +367,20 @@ def shape(view: View) -> dict[str, Floats]:
     prev, after = _at(bits, ix.prev[c]).astype(np.int32), _at(bits, ix.next[c]).astype(np.int32)
     out["follows_question"] = ((prev & int(Shape.QUESTION)) != 0).astype(np.float32)
     out["before_question"] = ((after & int(Shape.QUESTION)) != 0).astype(np.float32)
+    order = np.argsort(-view.scan.dense[c], kind="stable") if view.scan.dense.any() else None
+    for kind in (Shape.STANDING, Shape.PREFERENCE):
+        out[f"{(kind.name or '').lower()}_rank"] = _rank_among((bits[c] & int(kind)) != 0, order)
     out["words"] = np.log1p(ix.column("words")[c]).astype(np.float32)
     out["dates_named"] = np.minimum(ix.column("mentions")[c], 5).astype(np.float32)
     return out
+
+
+def _rank_among(chosen: npt.NDArray[np.bool_], order: npt.NDArray[Any] | None) -> Floats:
+    """Places 0, 1, 2, ... among the chosen candidates by a given order; 20 for the rest."""
+    result = np.full(len(chosen), 20, np.float32)
+    slots = np.flatnonzero(chosen) if order is None else order[chosen[order]]
+    result[slots] = np.minimum(np.arange(len(slots)), 20)
+    return result
 
 
 def question(view: View) -> dict[str, Floats]:

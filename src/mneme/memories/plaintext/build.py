@@ -64,6 +64,7 @@ class Shape(IntFlag):
     CHANGE = 32768
     FAMILY = 65536
     ENDS_ASKING = 131072
+    PREFERENCE = 262144
 
 
 _OF_WORDS: Final[tuple[tuple[Word, Shape], ...]] = (
@@ -77,8 +78,21 @@ _OF_WORDS: Final[tuple[tuple[Word, Shape], ...]] = (
     (Word.CHANGE, Shape.CHANGE),
     (Word.FAMILY, Shape.FAMILY),
 )
+# "Always name the platforms when I ask about films": what it holds for is a passage of its own.
+_SCOPE: Final = re.compile(
+    r"\b(?:when(?:ever)?|every time|each time|any ?time|if) i (?:ask|request|mention|inquire|talk)"
+    r"(?: you)?(?: (?:about|for|to|on|regarding))? ([^\n.!?]{3,200})",
+    re.IGNORECASE,
+)
+_PREFERENCE_TEXT: Final = re.compile(
+    r"\bi(?:'d| would| really| usually| always| also| do| just)* (?:prefer|rather|love|hate|enjoy"
+    r"|dislike|avoid|like)\b|\bmy (?:\w+ )?(?:favou?rite|preference)|\bfan of\b|\bi'm allergic\b",
+    re.IGNORECASE,
+)
 _MAY_STAND: Final = int(Word.STANDING | Word.FIRST_PERSON)
 _QUESTION, _NUMBER, _DATE = int(Shape.QUESTION), int(Shape.NUMBER), int(Shape.DATE)
+_PREFERENCE = int(Shape.PREFERENCE)
+_MAY_PREFER: Final = int(Word.LIKING)
 _ENDS_ASKING, _STANDING = int(Shape.ENDS_ASKING), int(Shape.STANDING)
 _CODE, _LIST = int(Shape.CODE), int(Shape.LIST)
 _SHORT, _LONG = int(Shape.SHORT), int(Shape.LONG)
@@ -124,6 +138,10 @@ def analyse(text: str, *, role: str, speaker: str | None, said_at: datetime | No
         flags |= found
         words += len(codes)
         passages.append(Passage(start, end, pack(codes), _embed_text(piece, speaker)))
+    scope = _SCOPE.search(text) if len(spans) == 1 and flags & _MAY_STAND else None
+    if scope is not None:
+        codes = scan(scope[1])[0]
+        passages.append(Passage(scope.start(1), scope.end(1), pack(codes), scope[1]))
     mentions = _mentions(text, said_at)
     return Analysis(_shape(text, flags, words, bool(mentions)), mentions, passages)
 
@@ -204,6 +222,8 @@ def _shape(text: str, flags: int, words: int, has_date: bool) -> int:
             shape |= _ENDS_ASKING
     if flags & _MAY_STAND and _STANDING_TEXT.search(text):
         shape |= _STANDING
+    if flags & _MAY_PREFER and _PREFERENCE_TEXT.search(text):
+        shape |= _PREFERENCE
     if "\n" in text:
         shape |= _shape_of_lines(text)
     return shape | (_NUMBER if _DIGIT.search(text) else 0)
