@@ -201,6 +201,7 @@ def peers_table(found: dict[str, Any]) -> str:
         cells = [
             number(f[key]["median"] * scale) if key in f else "-" for key, scale in columns.values()
         ]
+        cells[0] += " (in sample)" if f["recall_in_sample"] else ""
         rows.append([name, *cells, durable(f), str(f.get("packages", "-"))])
     return table(["system", *columns, "syncs per add", "packages"], rows)
 
@@ -296,10 +297,14 @@ def plot_peers(found: dict[str, Any], target: Path) -> None:
         values = [systems[n][key]["median"] * scale for n in names]
         colours = ["C1" if n == "mneme" else "C7" if n.startswith("floor") else "C0" for n in names]
         bars = axes.barh(names, values, color=colours)
-        axes.bar_label(bars, [number(v) for v in values], padding=2, fontsize=8)
+        labels = [number(v) for v in values]
+        if key == "recall_at_10":
+            seen = [systems[n]["recall_in_sample"] for n in names]
+            labels = [f"{v} in sample" if s else v for v, s in zip(labels, seen, strict=True)]
+        axes.bar_label(bars, labels, padding=2, fontsize=8)
         axes.set_title(title, fontsize=9)
         axes.set_xscale(kind)
-        axes.margins(x=0.25)
+        axes.margins(x=0.45)
         axes.spines[["top", "right"]].set_visible(False)
     finish(figure, target)
 
