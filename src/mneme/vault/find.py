@@ -30,13 +30,14 @@ _AS_OF_KEPT = 2
 class _Cached:
     """An index, its lock, and up to where it was read."""
 
-    __slots__ = ("embedder", "index", "lock", "seq")
+    __slots__ = ("bytes", "embedder", "index", "lock", "seq")
 
     def __init__(self) -> None:
         self.index = NamespaceIndex()
         self.lock = Lock()
         self.seq = 0
         self.embedder: int | None = None
+        self.bytes = 0
 
 
 class Finder:
@@ -52,6 +53,7 @@ class Finder:
         self._cached: OrderedDict[str, _Cached] = OrderedDict()
         self._past: OrderedDict[tuple[str, int, int], NamespaceIndex] = OrderedDict()
         self._lock = Lock()
+        self._held = 0
 
     @contextmanager
     def index(self, path: str, as_of: int | None = None) -> Iterator[NamespaceIndex]:
@@ -63,9 +65,12 @@ class Finder:
             cached = self._cached.setdefault(path, _Cached())
             self._cached.move_to_end(path)
         with cached.lock:
-            self._refresh(path, cached)
+            changed = self._refresh(path, cached)
             yield cached.index
-        self._make_room(path)
+            if changed:
+                self._weigh(cached)
+        if changed:
+            self._make_room(path)
 
     def matching(self, path: str, window: Window) -> set[int] | None:
         """Cubes that meet the conditions of a window; None where it has none."""
@@ -101,22 +106,26 @@ class Finder:
         """Forget every index; they are read anew."""
         with self._lock:
             self._cached.clear()
+            self._held = 0
             self._past.clear()
 
     def bytes(self) -> int:
         """Memory held by indexes."""
         with self._lock:
-            return sum(cached.index.bytes for cached in self._cached.values())
+            return self._held
 
-    def _refresh(self, path: str, cached: _Cached) -> None:
+    def _refresh(self, path: str, cached: _Cached) -> bool:
+        """Read what changed since the index was last in use; whether anything did."""
         with self._parts.store.read() as tx:
             known = tx.cubes.namespace(path)
             embedder = self._embedder(tx)
             if embedder != cached.embedder:
                 cached.index, cached.seq, cached.embedder = NamespaceIndex(), 0, embedder
-            if known is not None and known.seq != cached.seq:
-                cached.index.apply(tx.entries.rows(known.number, cached.seq, embedder))
-                cached.seq = known.seq
+            if known is None or known.seq == cached.seq:
+                return False
+            cached.index.apply(tx.entries.rows(known.number, cached.seq, embedder))
+            cached.seq = known.seq
+            return True
 
     def _embedder(self, tx: Transaction) -> int | None:
         embedder_id = self._parts.embedding.id
@@ -140,13 +149,18 @@ class Finder:
                 self._past.popitem(last=False)
         return index
 
+    def _weigh(self, cached: _Cached) -> None:
+        held = cached.index.bytes
+        with self._lock:
+            self._held += held - cached.bytes
+            cached.bytes = held
+
     def _make_room(self, in_use: str) -> None:
         with self._lock:
-            held = sum(cached.index.bytes for cached in self._cached.values())
             for path in list(self._cached):
-                if held <= self._budget_bytes or path == in_use:
+                if self._held <= self._budget_bytes or path == in_use:
                     break
-                held -= self._cached.pop(path).index.bytes
+                self._held -= self._cached.pop(path).bytes
 
 
 def _as_of(tx: Transaction, known: Namespace, shown: Shown, as_of: int) -> Shown:

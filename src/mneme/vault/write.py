@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mneme.core.errors import CubeNotFoundError, IdempotencyConflictError
 from mneme.core.provenance import SourceSpan
 from mneme.core.rows import VersionRow
-from mneme.memories.plaintext.merge import ALIKE, likeness, sketches
+from mneme.memories.plaintext.merge import is_like, sketches
 from mneme.vault import audit
 from mneme.vault.codec import sources_json, sources_of
 from mneme.vault.draft import Kept
@@ -208,12 +208,12 @@ class Writer:
         """The newest older cube that says nearly the same."""
         if new.row.method == "section":
             return None
-        for band in new.bands:
-            other = recent.get(band)
-            if other is not None and likeness(new.entry.terms, other.entry.terms) >= ALIKE:
+        others = {id(o): o for o in (recent.get(band) for band in new.bands) if o is not None}
+        for other in others.values():
+            if is_like(new.entry.terms, other.entry.terms):
                 return other.row.key
         for key in tx.ledger.alike(namespace.number, new.bands):
-            if likeness(new.entry.terms, tx.entries.terms(key)) >= ALIKE:
+            if is_like(new.entry.terms, tx.entries.terms(key)):
                 return key
         return None
 
@@ -243,11 +243,11 @@ def key_of(tx: Transaction, path: str, namespace: Namespace, cube_id: str) -> in
 
 def embedder_number(tx: Transaction, parts: Parts) -> int | None:
     """The store's number of the embedder in use, made if it is new; None without one."""
-    return (
-        None
-        if parts.embedding.id is None
-        else tx.entries.embedder_number(parts.embedding.id, make=True)
-    )
+    name = parts.embedding.id
+    if name is None:
+        return None
+    known = tx.entries.embedder_number(name)
+    return tx.entries.embedder_number(name, make=True) if known is None else known
 
 
 def enqueue_followers(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ALIKE: Final = 0.8
 _FEWEST_TERMS: Final = 4
+_LEAST_LENGTH: Final = 0.6  # a text that is much shorter is no repeat, whatever its words
 _BANDS: Final = 3
 _SEEDS: Final = np.array(
     [0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1, 0xD3A2646D], np.uint32
@@ -50,8 +51,11 @@ def _mix(codes: npt.NDArray[np.uint32], seed: np.uint32) -> npt.NDArray[np.uint3
     return mixed * np.uint32(0x297A2D39)
 
 
-def likeness(one: bytes, other: bytes) -> float:
-    """Share of the terms of both texts that are in each (Jaccard), 0 to 1."""
+def is_like(one: bytes, other: bytes) -> bool:
+    """Whether two texts say nearly the same: most of their terms are in both (Jaccard)."""
+    shorter, longer = sorted((len(one), len(other)))
+    if shorter < longer * _LEAST_LENGTH:
+        return False
     a = set(np.frombuffer(one, "<u4").tolist())
     b = set(np.frombuffer(other, "<u4").tolist())
-    return len(a & b) / len(a | b) if a or b else 0.0
+    return len(a & b) >= ALIKE * len(a | b) > 0
