@@ -44,8 +44,8 @@ PACKAGES = {
     "langgraph": ["langgraph", "langgraph-checkpoint-sqlite", "numpy", "pysqlite3-binary"],
     "chroma": ["chromadb"],
 }
-# The ranking weights that ship were fitted on LoCoMo's conversations among others, so this recall of
-# Mneme is in sample and says so; what is found out of fold stands in docs/benchmarks.md.
+# The ranking weights that ship were fitted on LoCoMo's conversations among others: this recall of
+# Mneme is in sample, and says so; what is found out of fold stands in docs/benchmarks.md.
 FITTED = {"mneme"}
 SYSTEMS = {
     "mneme": None,
