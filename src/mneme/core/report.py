@@ -13,10 +13,12 @@ class ImportReport:
         format: The format that the file was read as.
         added: Messages, documents or cubes that are new.
         repeated: Those that were there already.
-        skipped: (where, why) of those that could not be kept.
+        skipped: (where, why) of what could not be kept; one entry may stand for many.
+        left_out: How many messages or documents the entries of `skipped` stand for.
     """
 
     format: str
     added: int
     repeated: int
     skipped: tuple[tuple[str, str], ...]
+    left_out: int = 0

@@ -62,7 +62,7 @@ class Bulk:
     """Adds a stream of items to a namespace, chunk by chunk."""
 
     def __init__(self, vault: Vault, limits: Limits) -> None:
-        self._vault, self._limits = vault, limits
+        self._vault, self.limits = vault, limits
 
     def add(
         self,
@@ -88,7 +88,7 @@ class Bulk:
         for number, item in chunk:
             try:
                 content, arguments = item_arguments(item)
-                drafts[number] = drafts_of(content, arguments, self._limits, repeats, now)
+                drafts[number] = drafts_of(content, arguments, self.limits, repeats, now)
             except MnemeError as error:
                 statuses[number] = ItemStatus(number, "refused", error=str(error))
         statuses |= self._write(path, drafts)

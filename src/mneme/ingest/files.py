@@ -37,12 +37,14 @@ def import_file(
     """
     name = detect(path) if format_name == "auto" else format_name
     skipped: list[tuple[str, str]] = []
+    counts: list[int] = []
     places: deque[str] = deque()
 
     def items() -> Iterator[dict[str, Any]]:
-        for item in read(path, format=name, progress=progress):
+        for item in read(path, format=name, timezone=bulk.limits.zone, progress=progress):
             if isinstance(item, Skipped):
                 skipped.append((item.where, item.why))
+                counts.append(item.count)
                 continue
             places.append(item.where)
             yield item.arguments()
@@ -54,4 +56,7 @@ def import_file(
         repeated += status.status == "repeated"
         if status.status == "refused":
             skipped.append((place, status.error or "refused"))
-    return ImportReport(format=name, added=added, repeated=repeated, skipped=tuple(skipped))
+            counts.append(1)
+    return ImportReport(
+        format=name, added=added, repeated=repeated, skipped=tuple(skipped), left_out=sum(counts)
+    )

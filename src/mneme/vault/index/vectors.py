@@ -1,7 +1,8 @@
 """Vectors of passages as int8 with one scale for each, and their exact scan.
 
 int8 holds 100,000 vectors of 256 in 26 MB and is scanned as fast as float32 (the product is made
-in blocks that stay in the processor's cache); the error of a cosine is below 0.003.
+in blocks that stay in the processor's cache); the error of a cosine is below 0.003. einsum, not
+dot: BLAS would start threads for it, and on a busy machine wait for them longer than it computes.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Vectors:
         for first in range(0, len(values), block):
             part = values[first : first + block]
             np.copyto(room[: len(part)], part)
-            np.dot(room[: len(part)], vector, out=result[first : first + len(part)])
+            np.einsum("ij,j->i", room[: len(part)], vector, out=result[first : first + len(part)])
         result *= scales
         return result
 
