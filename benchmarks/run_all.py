@@ -1,0 +1,35 @@
+"""Every benchmark, one after another; what needs data that is not there says so and goes on.
+
+Run by `make bench`. The results are JSON under benchmarks/results, the tables and plots in docs.
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SCRIPTS = (
+    ["recall_table.py"],
+    ["speed.py"],
+    ["footprint.py"],
+    ["peers.py"],
+    ["embedders.py"],
+    ["plot_speed.py"],
+)
+
+
+def main() -> int:
+    failed = []
+    for script in SCRIPTS:
+        started = time.monotonic()
+        print(f"== {' '.join(script)}", flush=True)
+        if subprocess.run([sys.executable, str(HERE / script[0]), *script[1:]]).returncode:
+            failed.append(script[0])
+        print(f"== {time.monotonic() - started:.0f} s", flush=True)
+    print("failed: " + ", ".join(failed) if failed else "all ran")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
