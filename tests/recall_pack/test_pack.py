@@ -252,6 +252,13 @@ class TestCuts:
         pack([hit(self.text * 300, span=(9000, 9040))], budget_tokens=200, counter=Recording())
         assert max(read) < 10_000
 
+    def test_a_text_without_sentences_is_cut_to_its_best_passage(self, hit: HitMaker) -> None:
+        before, after = "lorem " * 3000, " ipsum" * 3000
+        found = hit(before + "needle" + after, span=(len(before), len(before) + 6))
+        context = packed([found], 200)
+        assert "needle" in context.text
+        assert context.citations[0].start == len(before)
+
 
 class TestHeadlines:
     def test_an_unknown_time_is_said_to_be_so(self, hit: HitMaker) -> None:

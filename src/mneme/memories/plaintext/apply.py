@@ -92,14 +92,14 @@ def fit_span(
 
     Returns:
         A span that begins and ends at the edge of a sentence, or of a word where one sentence is
-        too long; None if not even a word fits.
+        too long: then it begins with the passage; None if not even a word fits.
     """
     start, end = (min(place, len(text) - 1) for place in passage or (0, 0))
     edges = _sentence_edges(text, max(0, start - reach), min(len(text), max(start, end) + reach))
     first = max(i for i, edge in enumerate(edges) if edge <= start)
     last = next(i for i, edge in enumerate(edges) if edge >= end and i > first)
     if not fits(*trim(text, edges[first], edges[last])):
-        return _fit_words(text, edges[first], edges[last], fits)
+        return _fit_words(text, max(edges[first], start), edges[last], fits)
     return trim(text, *_grow(edges, first, last, lambda *span: fits(*trim(text, *span))))
 
 
