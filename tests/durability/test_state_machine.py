@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -293,15 +294,15 @@ class StoreMachine(RuleBasedStateMachine):
             self._refused(CubeNotFoundError, lambda: space.get(cube.id))
             self._refused(CubeNotFoundError, lambda: space.history(cube.id))
             for moment, _ in cube.past:
-                self._refused(CubeNotFoundError, lambda at=moment: space.get(cube.id, as_of=at))
+                self._refused(CubeNotFoundError, partial(space.get, cube.id, as_of=moment))
             return
         self._compare(space, cube)
         for moment, version in cube.past:
             assert space.get(cube.id, as_of=moment).version == version
         others = [each for each in SPACES if each != cube.space]
         for other in others:
-            namespace = self.memory.namespace(other)
-            self._refused(CubeNotFoundError, lambda n=namespace: n.get(cube.id))
+            get = self.memory.namespace(other).get
+            self._refused(CubeNotFoundError, partial(get, cube.id))
 
     @precondition(lambda self: self.known)
     @rule(cube=cubes)
@@ -339,7 +340,8 @@ class StoreMachine(RuleBasedStateMachine):
         ]
 
     def _all(self, space: str, *, include_archived: bool) -> list[MemCube]:
-        namespace, cursor, found = self.memory.namespace(space), None, []
+        namespace, cursor = self.memory.namespace(space), None
+        found: list[MemCube] = []
         while True:
             page = namespace.list(limit=3, cursor=cursor, include_archived=include_archived)
             found += page.items
@@ -374,7 +376,7 @@ def _finds(space: Namespace, word: str, **options: Any) -> bool:  # noqa: ANN401
     ("runs", "steps"), [(8, 40), pytest.param(200, 50, marks=pytest.mark.slow)]
 )
 def test_a_store_says_what_a_dictionary_says(runs: int, steps: int) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         StoreMachine,
         settings=settings(
             max_examples=runs,

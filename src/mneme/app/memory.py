@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
@@ -17,6 +16,7 @@ from mneme.vault import audit
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from mneme.core.cube import MemCube
     from mneme.core.protocols import TokenCounter
@@ -69,13 +69,15 @@ class MemoryOS:
     @strict
     def namespaces(self, prefix: str = "") -> list[str]:
         """Paths of namespaces that hold a cube."""
+        start = checks.text_of(prefix, name="prefix", max_bytes=1024) if prefix != "" else ""
         with self.vault.parts.store.read() as tx:
-            return tx.cubes.namespaces(str(prefix), self.vault.parts.clock.now_us())
+            return tx.cubes.namespaces(start, self.vault.parts.clock.now_us())
 
     @strict
     def drain(self, timeout_s: float | None = None) -> int:
         """Run due jobs in this thread until none is left or time is up; the number run."""
-        end = None if timeout_s is None else monotonic() + timeout_s
+        left_s = checks.seconds_of(timeout_s, name="timeout_s")
+        end = None if left_s is None else monotonic() + left_s
         ran = 0
         while (end is None or monotonic() < end) and self._jobs.run_one():
             ran += 1
@@ -84,6 +86,8 @@ class MemoryOS:
     @strict
     def verify(self, *, audit_head: str | None = None) -> Report:
         """Check rows, indexes, checksums, derivation and the audit chain."""
+        if audit_head != "":  # the head of a store in which nothing was done yet
+            checks.name_of(audit_head, name="audit_head")
         return self.vault.upkeep.verify(audit_head)
 
     @strict
@@ -112,7 +116,7 @@ class MemoryOS:
     @strict
     def snapshot(self, path: str | Path) -> None:
         """Write a consistent copy to a new folder, which `open` can open."""
-        self.vault.upkeep.snapshot(Path(path))
+        self.vault.upkeep.snapshot(checks.path_of(path))
 
     @strict
     def stats(self) -> Stats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mneme.core.errors import InvalidInputError
@@ -22,6 +21,7 @@ from mneme.vault.pages import Page, list_page
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from mneme.app.shared import Shared
     from mneme.core.cube import MemCube
@@ -87,7 +87,8 @@ class Namespace:
         progress: Callable[[int, int | None], None] | None = None,
     ) -> AddReport:
         """Keep many; a status for each, and one bad item does not stop the others."""
-        report = AddReport(tuple(Bulk(self._vault, self._limits).add(self.path, items, progress)))
+        stream = checks.items_of(items)
+        report = AddReport(tuple(Bulk(self._vault, self._limits).add(self.path, stream, progress)))
         self._shared.wake()
         return report
 
@@ -123,7 +124,9 @@ class Namespace:
             self._limits,
         )
         expected = checks.version_of(expected_version, name="expected_version")
-        changed = changes.update(self._vault, self.path, _id(id), fields, expected, self._limits)
+        changed = changes.update(
+            self._vault, self.path, checks.id_of(id), fields, expected, self._limits
+        )
         self._shared.wake()
         return self._cube(changed)
 
@@ -131,12 +134,13 @@ class Namespace:
     def rollback(self, id: str, *, to_version: int) -> MemCube:  # noqa: A002
         """A new version with an older one's payload and validity; the state stays."""
         wanted = checks.version_of(to_version, name="to_version") or 0
-        return self._cube(changes.rollback(self._vault, self.path, _id(id), wanted))
+        return self._cube(changes.rollback(self._vault, self.path, checks.id_of(id), wanted))
 
     @strict
     def feedback(self, hits_or_ids: object, *, used: object, query: str | None = None) -> None:
         """Tell ranking which of the hits helped: `used` is true, false, or those that did."""
         rewards = asking.rewards(hits_or_ids, used)
+        checks.ids_of(list(rewards))
         if query is not None:
             checks.text_of(query, name="query", max_bytes=self._limits.turn_bytes)
         self._vault.lives.reward(self.path, rewards)
@@ -172,7 +176,7 @@ class Namespace:
     @strict
     def restore(self, id: str) -> MemCube:  # noqa: A002
         """Undo `forget`."""
-        return self._cube(self._vault.lives.restore(self.path, _id(id)))
+        return self._cube(self._vault.lives.restore(self.path, checks.id_of(id)))
 
     @strict
     def erase(
@@ -184,7 +188,8 @@ class Namespace:
     ) -> ErasureReceipt:
         """Remove for good, with all that derives from it; it cannot be undone."""
         ids, conditions = self._target(target, filters)
-        receipt = self._vault.eraser.erase(self.path, ids, conditions, reason)
+        why = checks.name_of(reason, name="reason")
+        receipt = self._vault.eraser.erase(self.path, ids, conditions, why)
         if receipt.pending:
             self._shared.wake()
         return receipt
@@ -279,7 +284,7 @@ class Namespace:
         """One version of a cube."""
         return self._vault.reader.get(
             self.path,
-            _id(id),
+            checks.id_of(id),
             version=checks.version_of(version, name="version"),
             as_of=optional_us(as_of, self._zone, name="as_of"),
             include_archived=checks.flag_of(include_archived, name="include_archived"),
@@ -313,29 +318,29 @@ class Namespace:
     @strict
     def history(self, id: str) -> Cubes:  # noqa: A002
         """All versions, oldest first."""
-        return self._vault.reader.history(self.path, _id(id))
+        return self._vault.reader.history(self.path, checks.id_of(id))
 
     @strict
     def sources(self, id: str) -> Cubes:  # noqa: A002
         """What a cube derives from, one step."""
-        return self._vault.reader.sources(self.path, _id(id))
+        return self._vault.reader.sources(self.path, checks.id_of(id))
 
     @strict
     def derived(self, id: str) -> Cubes:  # noqa: A002
         """What derives from a cube, one step."""
-        return self._vault.reader.derived(self.path, _id(id))
+        return self._vault.reader.derived(self.path, checks.id_of(id))
 
     @strict
     def repeats(self, id: str) -> Cubes:  # noqa: A002
         """Later cubes that say nearly the same."""
-        return self._vault.reader.repeats(self.path, _id(id))
+        return self._vault.reader.repeats(self.path, checks.id_of(id))
 
     # -- moving
 
     @strict
     def export(self, path: str | Path) -> int:
         """Write all cubes with all versions to one file; the number of cubes."""
-        return cube_file.export(self._vault, self.path, Path(path))
+        return cube_file.export(self._vault, self.path, checks.path_of(path))
 
     @strict
     def import_(
@@ -346,7 +351,7 @@ class Namespace:
         progress: Callable[[int, int], None] | None = None,
     ) -> ImportReport:
         """Read a file of a known format; what was imported before is recognised."""
-        path = Path(path)
+        path = checks.path_of(path)
         own = format == "auto" and cube_file.is_cube_file(path)
         if own or format == cube_file.FORMAT:
             report = cube_file.import_cubes(self._vault, self.path, path, progress)
@@ -359,7 +364,7 @@ class Namespace:
     # -- within
 
     def _transit(self, cube_id: str, verb: str) -> MemCube:
-        return self._cube(self._vault.lives.transit(self.path, _id(cube_id), verb))
+        return self._cube(self._vault.lives.transit(self.path, checks.id_of(cube_id), verb))
 
     def _cube(self, changed: tuple[VersionRow, str]) -> MemCube:
         row, text = changed
@@ -378,11 +383,4 @@ class Namespace:
             if not conditions:
                 raise InvalidInputError("filters are empty: name at least one field")
             return None, conditions
-        ids = [target] if isinstance(target, str) else list(target)
-        return [_id(each) for each in ids], ()
-
-
-def _id(value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidInputError(f"an id is a string, not {type(value).__name__}")
-    return value
+        return checks.ids_of(target), ()

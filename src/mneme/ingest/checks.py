@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from mneme.core.cube import PLAINTEXT_TYPES
@@ -91,6 +93,50 @@ def namespace_of(value: object) -> str:
         f"{value!r:.80} is no namespace; use segments of letters, digits and -_.@: such as "
         "'acme/alice'"
     )
+
+
+def id_of(value: object) -> str:
+    """An id; whether there is such a cube, the store knows."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"an id is a string, not {type(value).__name__}")
+    return text_of(value, name="id", max_bytes=_LONGEST_NAME)
+
+
+def ids_of(value: object) -> list[str]:
+    """An id, or several."""
+    if isinstance(value, str):
+        return [id_of(value)]
+    if not isinstance(value, list | tuple | set | frozenset):
+        raise InvalidInputError(f"a target is an id or a list of ids, not {type(value).__name__}")
+    return [id_of(each) for each in value]
+
+
+def items_of(value: object) -> Iterable[object]:
+    """What may be gone through item by item; a single text or message is none of it."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise InvalidInputError(f"items are a list, or a stream, not one {type(value).__name__}")
+    return value
+
+
+def path_of(value: object) -> Path:
+    """A path of a file or a folder."""
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise InvalidInputError(f"{value!r:.80} is no path")
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError as error:
+        raise InvalidInputError("the path holds a lone surrogate") from error
+    return Path(value)
+
+
+def seconds_of(value: object, *, name: str) -> float | None:
+    """A duration in seconds; None stays None."""
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not value >= 0:  # type: ignore[operator]
+        raise InvalidInputError(f"{name} takes seconds from 0 on, not {value!r:.80}")
+    return value  # type: ignore[return-value]
 
 
 def flag_of(value: object, *, name: str) -> bool:
