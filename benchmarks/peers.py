@@ -4,9 +4,9 @@
     python benchmarks/peers.py --only mneme,chroma --repeats 1
 
 In: LoCoMo turns (--data, by default ../shared/data/locomo/locomo_dev.json beside the repository; it
-ends, saying that it skipped, where they are absent). Each turn is one memory of its conversation; the questions
-search that conversation, and gold is the set of turns that hold the evidence. recall@10 is the mean
-share of that evidence among the first ten.
+ends, saying that it skipped, where they are absent). Each turn is one memory of its conversation;
+the questions search that conversation, and gold is the set of turns that hold the evidence.
+recall@10 is the mean share of that evidence among the first ten.
 Out: benchmarks/results/peers.json. Each peer runs in its own environment below --venvs, made here
 with pip, in a fresh process for each repeat; the order of systems is turned with each repeat.
 
