@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mneme.core.errors import InvalidInputError
+from mneme.core.lifecycle import HIDDEN, State
 from mneme.core.moments import optional_us
 from mneme.core.provenance import SourceSpan
 from mneme.ingest import checks
@@ -103,17 +104,27 @@ def _cut_again(
     """Make the sections of a document say what its new text says; those unchanged stay."""
     found = sections(text)
     wanted = found if len(found) > 1 else []
-    old = [row for row in vault.lives.parts_of(tx, namespace, whole.key) if row.state != "archived"]
-    bodies = {row.key: tx.cubes.body(row.key, row.text_version)[0] for row in old}
-    by_text = {bodies[row.key]: row for row in reversed(old)}
-    left = [part for part in wanted if by_text.pop(text[part.start : part.end], None) is None]
-    spare = sorted(by_text.values(), key=lambda row: row.key)
+    shelved = whole.state == State.ARCHIVED  # then its sections are, and stay so
+    by_text: dict[str, list[VersionRow]] = {}
+    for row in vault.lives.parts_of(tx, namespace, whole.key):
+        if shelved or row.state != State.ARCHIVED:
+            body = tx.cubes.body(row.key, row.text_version)[0]
+            by_text.setdefault(body, []).append(row)
+    left = []
+    for part in wanted:
+        same = by_text.get(text[part.start : part.end])
+        if same:
+            same.pop(0)
+        else:
+            left.append(part)
+    free = (row for rows in by_text.values() for row in rows if row.state not in HIDDEN)
+    spare = sorted(free, key=lambda row: row.key)
     for row, part in zip(spare, left, strict=False):
         _rewrite(vault, tx, path, namespace, row, _section(whole, text, part))
-    for row in spare[len(left) :]:
-        vault.lives.write(tx, path, namespace, row._replace(state="archived"), "archive")
     drafts = [_section(whole, text, part) for part in left[len(spare) :]]
-    vault.writer.insert(tx, path, namespace, drafts)
+    new = vault.writer.insert(tx, path, namespace, drafts)
+    for row in new if shelved else spare[len(left) :]:
+        vault.lives.write(tx, path, namespace, row._replace(state=State.ARCHIVED), "archive")
 
 
 def _rewrite(

@@ -116,12 +116,19 @@ class Lives:
                 raise LifecycleError(cube_id, row.state, verb)
             namespace = tx.cubes.touch_namespace(path)
             if verb in _CASCADES:
-                for part in self.parts_of(tx, namespace, row.key):
-                    next_state = enter(verb, State(part.state))
-                    if next_state is not None:
-                        self._version(tx, path, namespace, part._replace(state=next_state), verb)
+                self._take_parts_along(tx, path, namespace, row, verb)
             changed = self._version(tx, path, namespace, row._replace(state=state), verb)
             return changed, tx.cubes.body(row.key, row.text_version)[0]
+
+    def _take_parts_along(
+        self, tx: Transaction, path: str, namespace: Namespace, whole: VersionRow, verb: str
+    ) -> None:
+        """Archive or activate the parts of a document; those that an edit dropped stay archived."""
+        text = tx.cubes.body(whole.key, whole.text_version)[0]
+        for part in self.parts_of(tx, namespace, whole.key):
+            state = enter(verb, State(part.state))
+            if state is not None and tx.cubes.body(part.key, part.text_version)[0] in text:
+                self._version(tx, path, namespace, part._replace(state=state), verb)
 
     def forget(
         self, path: str, ids: Sequence[str] | None, conditions: tuple[Condition, ...]

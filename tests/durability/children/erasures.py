@@ -29,7 +29,7 @@ def text_of(chance: random.Random, word: str, sizes: tuple[int, ...]) -> str:
     parts = [word]
     left = size - len(word)
     while left > 0:
-        parts.append(chance.choice(("plain", "words", "of", "filling", word, f"{chance.random()}")))
+        parts.append(chance.choice(("plain words", word, f"{chance.random()}")))
         left -= len(parts[-1]) + 1
     return " ".join(parts)
 
@@ -79,7 +79,7 @@ def history(folder: Path, seed: int) -> tuple[int, list[str]]:
             erasures += 1
             found = bytes_of(folder)
             if receipt.pending or receipt.checked["found"]:
-                wrong.append(f"receipt {receipt.pending} {receipt.checked}")
+                wrong.append(f"receipt {receipt.pending} {receipt.checked} (seed {seed})")
             for each in doomed:
                 for what, piece in betrayals(memory, words.pop(each), texts.pop(each)).items():
                     wrong += [
