@@ -19,6 +19,7 @@ ROLES = ("user", "assistant", "system", "tool")
 _LONGEST_NAME = 512
 _DEEPEST = 32
 _MOST_LABELS = 64
+_INTEGERS = 1 << 63
 _SEGMENT = re.compile(r"[A-Za-z0-9_.@:-]+")
 
 
@@ -201,10 +202,18 @@ def _check_json(value: Any, depth: int) -> None:  # noqa: ANN401 (from outside)
             _check_json(each, depth + 1)
     elif isinstance(value, str):
         _check_string(value)
-    elif value is not None and not isinstance(value, bool | int | float):
+    elif isinstance(value, int | float):
+        _check_number(value)
+    elif value is not None:
         raise InvalidInputError(f"metadata cannot hold a {type(value).__name__}")
-    elif isinstance(value, float) and not isfinite(value):
-        raise InvalidInputError("metadata cannot hold NaN or infinity")
+
+
+def _check_number(value: float) -> None:
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise InvalidInputError("metadata cannot hold NaN or infinity")
+    elif abs(value) >= _INTEGERS:
+        raise InvalidInputError("metadata cannot hold an integer beyond 64 bits; make it a string")
 
 
 def _check_string(value: str) -> None:

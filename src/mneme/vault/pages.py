@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from mneme.core.cube import MemCube
     from mneme.core.rows import Selection
     from mneme.vault.vault import Vault
+
+_CURSOR = re.compile("k[0-9a-f]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,6 @@ def list_page(
 def _key(cursor: object) -> int:
     if cursor is None:
         return 0
-    if isinstance(cursor, str) and cursor.startswith("k") and len(cursor) < 20:
-        try:
-            return int(cursor[1:], 16)
-        except ValueError:
-            pass
+    if isinstance(cursor, str) and _CURSOR.fullmatch(cursor):
+        return int(cursor[1:], 16)
     raise InvalidInputError(f"{cursor!r:.80} is no cursor; give the next_cursor of a page")
