@@ -208,11 +208,11 @@ def _check_json(value: Any, depth: int) -> None:  # noqa: ANN401 (from outside)
         raise InvalidInputError(f"metadata cannot hold a {type(value).__name__}")
 
 
-def _check_number(value: float) -> None:
+def _check_number(value: object) -> None:
     if isinstance(value, float):
         if not isfinite(value):
             raise InvalidInputError("metadata cannot hold NaN or infinity")
-    elif abs(value) >= _INTEGERS:
+    elif isinstance(value, int) and abs(value) >= _INTEGERS:
         raise InvalidInputError("metadata cannot hold an integer beyond 64 bits; make it a string")
 
 

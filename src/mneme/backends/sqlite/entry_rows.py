@@ -74,10 +74,11 @@ class EntryRows:
         return [TextRow._make((*divmod(r[0], VERSIONS), *r[1:], None, None)) for r in rows]
 
     def missing_vectors(self, embedder: int | None) -> int:
-        """How many texts have no vectors of this embedder."""
+        """How many texts have no vectors of this embedder; all, where it never made any."""
         return int(
             self._run(
-                "SELECT count(*) FROM entry WHERE embedder IS NOT ? AND length(spans) > 0",
+                "SELECT count(*) FROM entry WHERE length(spans) > 0 AND (?1 IS NULL OR "
+                "embedder IS NOT ?1)",
                 (embedder,),
             ).fetchone()[0]
         )
