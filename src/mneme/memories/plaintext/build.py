@@ -34,9 +34,9 @@ _LONG_WORDS: Final = 120
 
 _BREAK: Final = re.compile(r"[.!?][\"')\]]*\s+|[。！？]|\n+")
 _DIGIT: Final = re.compile(r"\d")
-_LIST_TEXT: Final = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
+_LIST_TEXT: Final = re.compile(r"^[ \t]{0,40}(?:[-*•]|\d+[.)])\s", re.MULTILINE)
 _STANDING_TEXT: Final = re.compile(
-    r"(?:^|[.!?\n]\s*)(?:please\s+)?(?:always|never|remember (?:to|that)|make sure (?:to|you)"
+    r"(?:^|[.!?\n])[ \t]{0,8}(?:please )?(?:always|never|remember (?:to|that)|make sure (?:to|you)"
     r"|from now on|whenever|going forward|in (?:the )?future)\b"
     r"|\b(?:when(?:ever)?|every time|each time|any ?time|if) i (?:ask|request|mention|say)\b",
     re.IGNORECASE,
@@ -167,11 +167,12 @@ def _spans(text: str) -> list[tuple[int, int]]:
     words = text.count(" ") + 1
     if len(text) < _LONGEST_RUN and words <= _ONE_PASSAGE_WORDS:
         return [(0, len(text))]
-    target = max(_PASSAGE_WORDS, words // _MOST_PASSAGES)
     most_chars = max(_LONGEST_RUN, len(text) // _MOST_PASSAGES)
+    sentences = _sentences(text, most_chars)
+    target = max(_PASSAGE_WORDS, (words + len(sentences)) // _MOST_PASSAGES)
     spans: list[tuple[int, int]] = []
     start = count = 0
-    for first, last in _sentences(text, most_chars):
+    for first, last in sentences:
         size = text.count(" ", first, last) + 1
         if start < first and (count + size > target * 1.25 or last - start > 2 * most_chars):
             spans.append((start, first))

@@ -45,8 +45,9 @@ class Links:
 
     def reset(self, slots: int, sessions: int) -> None:
         """Begin anew with unlinked slots."""
-        self.__init__()  # type: ignore[misc]
-        self.grow(slots, sessions)
+        for column, size in ((self._prev, slots), (self._next, slots), (self._last, sessions)):
+            column.keep(np.empty(0, np.intp))
+            column.grow(size)
         self.stale = True
 
     def append(
@@ -105,4 +106,5 @@ class Links:
         slots = np.flatnonzero(live)
         slots = slots[np.argsort(keys[slots], kind="stable")]
         self.stale = False
-        self._chain(slots, session[slots])
+        if len(slots):
+            self._chain(slots, session[slots])

@@ -27,20 +27,22 @@ _UNSPACED: Final = (
 )
 # Vowel signs and other marks that belong to a word though Python does not count them as letters.
 _MARKS: Final = (
-    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
 )
 _INDIC: Final = "\u0900-\u0963\u0966-\u0dff"
-_NUMBER: Final = r"\d+(?:[.,]\d+)*"
-_ASCII_TOKEN: Final = re.compile(rf"{_NUMBER}|[a-z]+(?:'[a-z]+)?")
+_NUMBER: Final = r"\d+(?:[.,]\d+)*(?![^\W_])"
+_ASCII_TOKEN: Final = re.compile(rf"{_NUMBER}|[a-z0-9]+(?:'[a-z]+)?")
 _ANY_TOKEN: Final = re.compile(
     rf"{_NUMBER}"
     rf"|[{_UNSPACED}]+"
-    rf"|(?:[^\W\d_{_UNSPACED}]|[{_MARKS}{_INDIC}\u200c\u200d])+(?:'[a-z]+)?"
+    rf"|(?:[^\W_{_UNSPACED}]|[{_MARKS}{_INDIC}\u200c\u200d])+(?:'[a-z]+)?"
     r"|[^\w\s\x00-\xbf\u2000-\u206f\u3000-\u303f\ufe00-\ufe0f\uff00-\uff65]"
 )
+_ALL_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
+_LETTERS_OR_DIGITS: Final = re.compile(r"\d+|[^\W\d_]+")
 _UNSPACED_START: Final = re.compile(rf"[{_UNSPACED}]")
 _FOLDED: Final = re.compile(
-    "[\u0300-\u036f\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u200c\u200d]"
+    "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u200c\u200d]"
 )
 _QUOTES: Final = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'"})
 _SUFFIXES: Final = frozenset({"s", "t", "d", "ll", "m", "re", "ve"})
@@ -108,11 +110,14 @@ def look_up(token: str) -> tuple[tuple[int, ...], int]:
 
 
 def _terms_of(token: str) -> list[str]:
-    if token[0].isdigit():
+    if _ALL_NUMBER.fullmatch(token):
         return [_number(token)]
     if _UNSPACED_START.match(token):
         pairs = [token[i : i + 2] for i in range(len(token) - 1)]
         return [*token, *pairs]
+    parts = _LETTERS_OR_DIGITS.findall(token)
+    if len(parts) > 1 and any(part.isdigit() for part in parts):  # "16gb": also as "16", "gb"
+        return [token, *(_number(part) if part.isdigit() else stem(part) for part in parts)]
     head, _, tail = token.partition("'")
     if tail and tail not in _SUFFIXES:
         return [stem(head), stem(tail)]
@@ -121,8 +126,8 @@ def _terms_of(token: str) -> list[str]:
 
 def _number(token: str) -> str:
     whole, dot, part = token.replace(",", "").partition(".")
-    if not whole.isascii():
-        whole = str(int(whole)) if whole.isdecimal() else whole
+    if not whole.isascii() and whole.isdecimal():
+        whole = "".join(str(unicodedata.decimal(digit)) for digit in whole)
     return (whole.lstrip("0") or "0") + (dot + part if part.strip("0") else "")
 
 
