@@ -57,7 +57,7 @@ class Searcher:
             allowed = visible(index, asked.window, keys)
             mode: Mode = "lexical" if vector is None else asked.mode
             ranked = rank(index, question, allowed=allowed, limit=asked.limit, mode=mode)
-            degraded = degraded or (vector is not None and not index.vectors.present.all())
+            degraded = degraded or (vector is not None and index.lacks_vectors(allowed))
         if asked.min_score is not None:
             ranked = [each for each in ranked if each.score >= asked.min_score]
         return self._hits(path, asked, ranked, degraded=degraded)

@@ -120,6 +120,11 @@ class NamespaceIndex:
         self._named = len(names)
         return sorted({number for word in words for number in self._called.get(word, ())})
 
+    def lacks_vectors(self, slots: npt.NDArray[np.bool_]) -> bool:
+        """Whether the vector of any passage of these slots is still to be made."""
+        made = self.vectors.present
+        return not made.all() and bool(np.any(slots[self.passage_column("slot")[~made]]))
+
     def slot_of(self, key: int) -> int | None:
         """The slot of a live cube."""
         return self._slot_of.get(key)

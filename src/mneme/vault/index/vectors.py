@@ -28,6 +28,7 @@ class Vectors:
     def __init__(self) -> None:
         self._values: Column | None = None
         self._scales = Column(np.float32)
+        self._made = Column(np.bool_)
 
     @property
     def dim(self) -> int:
@@ -36,13 +37,14 @@ class Vectors:
 
     @property
     def present(self) -> npt.NDArray[np.bool_]:
-        """Which passages have a vector."""
-        return self._scales.view > 0
+        """Which passages have a vector, be it all zero."""
+        return self._made.view
 
     @property
     def bytes(self) -> int:
         """Memory held."""
-        return self._scales.bytes + (0 if self._values is None else self._values.bytes)
+        own = self._scales.bytes + self._made.bytes
+        return own + (0 if self._values is None else self._values.bytes)
 
     def extend(self, rows: Sequence[bytes | None]) -> None:
         """Append float16 vectors; None, or one of another length, counts as not made yet."""
@@ -50,11 +52,13 @@ class Vectors:
             found = next((row for row in rows if row), None)
             if found is None:
                 self._scales.grow(len(rows))
+                self._made.grow(len(rows))
                 return
             self._values = Column(np.int8, len(found) // 2)
             self._values.grow(self._scales.size)
         size = self.dim * 2
         blank = bytes(size)
+        self._made.extend([row is not None and len(row) == size for row in rows])
         joined = b"".join([row if row is not None and len(row) == size else blank for row in rows])
         exact = np.frombuffer(joined, "<f2").reshape(len(rows), self.dim).astype(np.float32)
         largest = np.abs(exact).max(axis=1, initial=0)
@@ -90,5 +94,6 @@ class Vectors:
     def keep(self, rows: npt.NDArray[np.int64]) -> None:
         """Drop all rows but these."""
         self._scales.keep(rows)
+        self._made.keep(rows)
         if self._values is not None:
             self._values.keep(rows)
