@@ -58,10 +58,11 @@ class Vectors:
             self._values.grow(self._scales.size)
         size = self.dim * 2
         blank = bytes(size)
-        self._made.extend([row is not None and len(row) == size for row in rows])
         joined = b"".join([row if row is not None and len(row) == size else blank for row in rows])
         exact = np.frombuffer(joined, "<f2").reshape(len(rows), self.dim).astype(np.float32)
         largest = np.abs(exact).max(axis=1, initial=0)
+        whole = [row is not None and len(row) == size for row in rows]
+        self._made.extend(np.isfinite(largest) & whole)
         scales = np.where(np.isfinite(largest), largest, 0) / _STEPS
         exact /= np.where(scales > 0, scales, 1)[:, None]
         np.rint(exact, out=exact)
