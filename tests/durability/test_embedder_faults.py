@@ -52,7 +52,7 @@ def test_writes_stay_and_vectors_come_later(tmp_path: Path, mood: Mood, inline: 
     hits = rig.alice.search("keyword7")
     assert cubes[7].id in [hit.cube.id for hit in hits]
     assert not any(hit.degraded for hit in hits)
-    assert rig.alice.search("says otherword0.", mode="dense")[0].cube.id == cubes[0].id
+    assert rig.alice.search("Line 0 says otherword0.", mode="dense")[0].cube.id == cubes[0].id
     assert rig.memory.verify().ok
     rig.memory.close()
 
@@ -131,7 +131,7 @@ def test_a_reindex_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
         assert seen[0] == 900 - 512
         assert memory.stats().missing_vectors == 0
         assert not alice.search("keyword700", limit=1)[0].degraded
-        assert alice.search("says keyword700.", mode="dense")[0].cube.text == text
+        assert alice.search(text, mode="dense")[0].cube.text == text
         assert memory.verify().ok
 
 

@@ -130,8 +130,10 @@ class MemoryOS:
         self._closed = True
         if self._worker is not None:
             self._worker.stop()
-        self._usage.flush()
-        self.vault.parts.store.close()
+        try:
+            self._usage.flush()
+        finally:
+            self.vault.parts.store.close()
 
     def _wake(self) -> None:
         """Let the worker look for jobs, if there are any."""

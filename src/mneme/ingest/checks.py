@@ -20,6 +20,7 @@ _LONGEST_NAME = 512
 _DEEPEST = 32
 _MOST_LABELS = 64
 _INTEGERS = 1 << 63
+_LONGEST_S = 1e9
 _SEGMENT = re.compile(r"[A-Za-z0-9_.@:-]+")
 
 
@@ -135,8 +136,8 @@ def seconds_of(value: object, *, name: str) -> float | None:
     if value is None:
         return None
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not value >= 0:  # type: ignore[operator]
-        raise InvalidInputError(f"{name} takes seconds from 0 on, not {value!r:.80}")
+    if not number or not 0 <= value <= _LONGEST_S:  # type: ignore[operator]
+        raise InvalidInputError(f"{name} takes seconds from 0 to {_LONGEST_S:.0e}")
     return value  # type: ignore[return-value]
 
 
@@ -152,7 +153,7 @@ def priority_of(value: object) -> float | None:
     if value is None:
         return None
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not isfinite(value) or not 0 <= value <= 1:  # type: ignore[arg-type, operator]
+    if not number or not 0 <= value <= 1:  # type: ignore[operator]
         raise InvalidInputError(f"priority takes a number from 0 to 1, not {value!r:.80}")
     return float(value)  # type: ignore[arg-type]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from mneme.core.cube import PLAINTEXT_TYPES
@@ -21,6 +20,7 @@ CANDIDATES = 60  # hits that a context may choose from
 MODES = ("hybrid", "lexical", "dense")
 KINDS = ("plaintext", "activation", "parametric")
 _MOST = 1000
+_HIGHEST_SCORE = 1e9
 _LONGEST_QUERY = 32_768
 _REWARD = 0.25  # what one feedback changes of a utility between -1 and 1
 
@@ -154,6 +154,7 @@ def _mode_of(value: object) -> Any:  # noqa: ANN401 (one of MODES)
 def _score_of(value: object) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not -_HIGHEST_SCORE <= value <= _HIGHEST_SCORE:  # type: ignore[operator]
         raise InvalidInputError(f"min_score takes a number, not {value!r:.80}")
-    return float(value)
+    return float(value)  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ MOST_TRIES = 5
 LEASE_US = 60_000_000
 _FIRST_WAIT_US = 1_000_000
 _LONGEST_WAIT_US = 300_000_000
+_LONGEST_SCRUB_WAIT_US = 2_000_000  # an erasure ends within seconds of the reader in its way
 
 
 class Jobs:
@@ -62,7 +63,8 @@ class Jobs:
             return tx.ledger.next_due()
 
     def _put_back(self, job: JobRow, error: MnemeError) -> None:
-        wait = min(_FIRST_WAIT_US << min(job.tries - 1, 20), _LONGEST_WAIT_US)
+        longest = _LONGEST_SCRUB_WAIT_US if job.kind == SCRUB else _LONGEST_WAIT_US
+        wait = min(_FIRST_WAIT_US << min(job.tries - 1, 20), longest)
         outside = isinstance(error, BackendUnavailableError)  # it comes back one day: wait for it
         dead = job.tries >= MOST_TRIES and not outside
         with self._vault.parts.store.write() as tx:

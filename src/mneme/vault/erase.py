@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mneme.core.clock import from_us
-from mneme.core.errors import CubeNotFoundError, ForbiddenError
+from mneme.core.errors import (
+    BackendUnavailableError,
+    CubeNotFoundError,
+    ForbiddenError,
+    StoreFullError,
+)
 from mneme.core.lifecycle import State
 from mneme.vault import audit
 from mneme.vault.write import SOURCE
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
 
 SCRUB = "scrub"  # the job that leaves no byte of what was deleted
 
+_PENDING = "bytes in the log, which a reader still uses or the disk has no room to fold"
 _ALL_STATES = tuple(s.value for s in State)
 _MOST_PATTERNS = 48
 _PATTERN_CHARS = 48
@@ -105,7 +111,7 @@ class Eraser:
             rebuilt=(),
             rows=rows,
             checked=self._check(patterns),
-            pending=() if done else ("bytes in the log that another reader still uses",),
+            pending=() if done else (_PENDING,),
             not_reached=copies,
             reason=reason,
             at=from_us(now),
@@ -141,11 +147,14 @@ class Eraser:
         return list(found.values()), known
 
     def scrub(self) -> bool:
-        """Leave no byte of what was deleted; False while a reader is in the way."""
-        if not self._parts.store.scrub():
+        """Leave no byte of what was deleted; False while a reader or a full disk prevents it."""
+        try:
+            if not self._parts.store.scrub():
+                return False
+            with self._parts.store.write() as tx:
+                tx.ledger.drop_waiting(SCRUB)
+        except (StoreFullError, BackendUnavailableError):  # the rows are gone, the job goes on
             return False
-        with self._parts.store.write() as tx:
-            tx.ledger.drop_waiting(SCRUB)
         return True
 
     def _target(
