@@ -126,7 +126,7 @@ def test_a_cube_without_passages_is_kept() -> None:
     index = NamespaceIndex()
     index.apply([row(1, "a")._replace(passages=()), row(2, "b")])
     assert sorted(state_of(index)) == [1, 2]
-    assert index.bytes > 0
+    assert index.size_bytes > 0
 
 
 def test_names_are_known_by_their_first_word_and_as_a_whole() -> None:

@@ -1,0 +1,1 @@
+"""Question to context: candidates, signals, a fitted ranking, packing."""

@@ -150,7 +150,7 @@ class Finder:
         return index
 
     def _weigh(self, cached: _Cached) -> None:
-        held = cached.index.bytes
+        held = cached.index.size_bytes
         with self._lock:
             self._held += held - cached.bytes
             cached.bytes = held

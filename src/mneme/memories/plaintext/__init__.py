@@ -1,0 +1,1 @@
+"""Plaintext payloads: what is read off them, and how they are shown."""

@@ -1,0 +1,1 @@
+"""One namespace in memory, as columns that recall reads."""

@@ -42,7 +42,7 @@ class Column:
         return self._data[: self.size]
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Memory held, spare room included."""
         return int(self._data.nbytes)
 

@@ -70,11 +70,11 @@ class NamespaceIndex:
         return self._slots["key"].size
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Memory held by arrays, and about what the table of keys takes."""
         columns = chain(self._slots.values(), self._passages.values(), [self._codes])
-        held = sum(column.bytes for column in columns) + self._mentions.bytes
-        return held + self.postings.bytes + self.vectors.bytes + 100 * len(self._slot_of)
+        held = sum(column.size_bytes for column in columns) + self._mentions.size_bytes
+        return held + self.postings.size_bytes + self.vectors.size_bytes + 100 * len(self._slot_of)
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """A column by slot.

@@ -35,7 +35,7 @@ class Segment:
     counts: npt.NDArray[np.uint8]
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Memory held."""
         held = (self.terms, self.starts, self.passages, self.counts)
         return sum(int(array.nbytes) for array in held)
@@ -93,9 +93,9 @@ class Postings:
         return self._segments[-1].last if self._segments else 0
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Memory held."""
-        return sum(segment.bytes for segment in self._segments)
+        return sum(segment.size_bytes for segment in self._segments)
 
     def cover(
         self,

@@ -41,10 +41,10 @@ class Vectors:
         return self._made.view
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """Memory held."""
-        own = self._scales.bytes + self._made.bytes
-        return own + (0 if self._values is None else self._values.bytes)
+        own = self._scales.size_bytes + self._made.size_bytes
+        return own + (0 if self._values is None else self._values.size_bytes)
 
     def extend(self, rows: Sequence[bytes | None]) -> None:
         """Append float16 vectors; None, or one of another length, counts as not made yet."""
@@ -90,7 +90,9 @@ class Vectors:
         """Some rows as float32."""
         if self._values is None:
             return np.zeros((len(rows), 0), np.float32)
-        return self._values.view[rows].astype(np.float32) * self._scales.view[rows, None]
+        taken: npt.NDArray[np.float32] = self._values.view[rows].astype(np.float32)
+        taken *= self._scales.view[rows, None]
+        return taken
 
     def keep(self, rows: npt.NDArray[np.int64]) -> None:
         """Drop all rows but these."""

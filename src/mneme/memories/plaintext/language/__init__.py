@@ -1,0 +1,1 @@
+"""What words, terms and times a text holds."""
