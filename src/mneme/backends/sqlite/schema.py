@@ -77,24 +77,29 @@ def schema_version(connection: apsw.Connection) -> int:
     return int(connection.pragma("user_version"))
 
 
-def migrate(connection: apsw.Connection) -> None:
+def migrate(connection: apsw.Connection, steps: tuple[str, ...] = STEPS) -> None:
     """Bring the database to the newest schema, all steps in one transaction.
+
+    Args:
+        connection: Outside of a transaction.
+        steps: From an empty database to the newest schema.
 
     Raises:
         StoreCorruptError: The store was written by a newer Mneme.
     """
-    if schema_version(connection) == NEWEST:
+    newest = len(steps)
+    if schema_version(connection) == newest:
         return
     connection.execute("BEGIN IMMEDIATE")  # another process may have been faster
     try:
         version = schema_version(connection)
-        if version > NEWEST:
+        if version > newest:
             raise StoreCorruptError(
-                f"the store has schema {version}, this Mneme knows {NEWEST}; install a newer Mneme"
+                f"the store has schema {version}, this Mneme knows {newest}; install a newer Mneme"
             )
-        for step in STEPS[version:]:
+        for step in steps[version:]:
             connection.execute(step)
-        connection.execute(f"PRAGMA user_version = {NEWEST}")
+        connection.execute(f"PRAGMA user_version = {newest}")
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
