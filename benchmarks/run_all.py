@@ -16,6 +16,7 @@ SCRIPTS = (
     ["peers.py"],
     ["embedders.py"],
     ["plot_speed.py"],
+    ["summary.py"],
 )
 
 
