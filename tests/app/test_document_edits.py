@@ -2,24 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from mneme import Namespace
-from mneme.settings import Settings
-from mneme.testing.embedders import HashEmbedder
-from mneme.wiring import Outside, build
-
-
-@pytest.fixture
-def alice(tmp_path: Path) -> Iterator[Namespace]:
-    outside = Outside(embedder=HashEmbedder(8))
-    settings = Settings(worker=False, embedder="none")
-    with build(tmp_path, settings=settings, outside=outside) as memory:
-        yield memory.namespace("alice")
-        assert memory.verify().ok
 
 
 def text_of(*words: str) -> str:

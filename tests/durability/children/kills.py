@@ -87,8 +87,9 @@ class Doing:
 
     def update(self) -> None:
         some, text = self.some(), self.text()
-        if self.alice.derived(some):  # cut anew, in as many parts as the new text has
-            return
+        cube = self.alice.get(some)
+        if cube.type == "document" and not cube.provenance.sources:
+            return  # it would be cut anew, in as many parts as the new text has
         self._tell("update", [some], [text], lambda: self.alice.update(some, text=text))
 
     def forget(self) -> None:
