@@ -14,9 +14,9 @@ PAGE = DOCS / "benchmarks.md"
 
 HEAD = """# Benchmarks
 
-What was measured, with the command that measures it again; what was not reached is marked, and where
-others do better is in the tables too. This page is made by `python benchmarks/summary.py` from the
-tables of the pages that it links; `make bench` runs every script.
+What was measured, with the command that measures it again. What was not reached is marked, and
+where others do better is in the tables too. This page is made by `python benchmarks/summary.py`
+from the tables of the pages that it links; `make bench` runs every script.
 
 """
 PARTS = (
