@@ -29,7 +29,7 @@ def text_of(chance: random.Random, word: str, sizes: tuple[int, ...]) -> str:
     parts = [word]
     left = size - len(word)
     while left > 0:
-        parts.append(chance.choice(("plain words", word, f"{chance.random()}")))
+        parts.append(chance.choice((f"{chance.random()} plain", word)))
         left -= len(parts[-1]) + 1
     return " ".join(parts)
 
