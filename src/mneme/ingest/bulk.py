@@ -128,12 +128,20 @@ def item_arguments(item: object) -> tuple[object, Arguments]:
             raise UnknownArgumentError("an item", str(field), _ITEM_FIELDS)
     if "content" not in item:
         raise InvalidInputError("an item needs 'content'")
-    if set(item) <= set(MESSAGE_FIELDS):
+    if set(item) <= set(MESSAGE_FIELDS) and not _are_messages(item["content"]):
         return item, Arguments()
     values = {field: value for field, value in item.items() if field not in {"content", "name"}}
     if "name" in item:
         values.setdefault("speaker", item["name"])
     return item["content"], Arguments(**values)
+
+
+def _are_messages(content: object) -> bool:
+    """Whether a list holds messages, not the parts of one."""
+    return isinstance(content, list | tuple) and all(
+        isinstance(each, str) or (isinstance(each, Mapping) and "content" in each)
+        for each in content
+    )
 
 
 def _shift(groups: Iterable[list[Draft]]) -> Iterator[list[Draft]]:
