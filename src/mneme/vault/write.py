@@ -82,8 +82,8 @@ class Writer:
             whole = None if draft.part_of is None else known[draft.part_of]
             if isinstance(whole, Kept):
                 known.append(self._known_part(tx, namespace, whole, draft))
-            elif draft.request is None:
-                known.append(None)
+            elif whole is not None or draft.request is None:  # a part goes where its whole goes
+                known.append(whole)
             elif draft.request in asked:
                 first = asked[draft.request]
                 if drafts[first].request_content != draft.request_content:
