@@ -11,12 +11,10 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from mneme.core.cube import PLAINTEXT_TYPES
 from mneme.core.errors import ForbiddenError, ImportRefusedError
-from mneme.core.lifecycle import State
-from mneme.core.provenance import ORIGINS
 from mneme.core.report import ImportReport
 from mneme.core.rows import VersionRow
+from mneme.transfer.cube_check import is_sound
 from mneme.vault.codec import canonical_json
 from mneme.vault.moving import Moved
 
@@ -31,10 +29,6 @@ _MAGIC = {"format": "mneme-cubes", "version": 1}
 _BATCH = 256
 _LONGEST_LINE = 512 << 20
 _FIELDS = VersionRow._fields[1:]
-_TEXT_FIELDS = ("id", "kind", "type", "state", "session", "role", "origin", "method", "trust")
-_NUMBER_FIELDS = ("version", "text_version", "recorded_at", "hold")
-_OPTIONAL_NUMBERS = ("event_at", "valid_from", "valid_to", "expires_at")
-_OPTIONAL_TEXTS = ("prior_state", "speaker", "metadata", "labels", "actor", "model", "sources")
 
 
 def export(vault: Vault, namespace: str, path: Path) -> int:
@@ -129,10 +123,15 @@ def _cubes(path: Path) -> Iterator[tuple[Moved, int]]:
         head = _decoded(path, file.readline(_LONGEST_LINE))
         if not isinstance(head, dict) or any(head.get(k) != v for k, v in _MAGIC.items()):
             raise ImportRefusedError(f"{path} is no export that this Mneme can read")
+        seen: set[str] = set()
         for line in file:
             value = _decoded(path, line)
             if isinstance(value, dict) and "versions" in value:
-                yield _cube(path, value), len(line)
+                cube = _cube(path, value)
+                if cube.versions[0].id in seen:
+                    raise ImportRefusedError(f"{path} holds cube {cube.versions[0].id} twice")
+                seen.add(cube.versions[0].id)
+                yield cube, len(line)
 
 
 def _decoded(path: Path, line: bytes) -> Any:  # noqa: ANN401 (from outside)
@@ -148,31 +147,10 @@ def _cube(path: Path, value: dict[str, Any]) -> Moved:
             VersionRow(0, *(version[name] for name in _FIELDS)) for version in value["versions"]
         )
         texts = {int(number): str(text) for number, text in value["texts"].items()}
-        sound = _is_sound(versions, texts)
+        sound = is_sound(versions, texts)
+        indexed = bool(value["indexed"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ImportRefusedError(f"{path} holds a cube that is not whole") from error
     if not sound:
         raise ImportRefusedError(f"{path} holds a cube with fields that no cube has")
-    return Moved(versions, texts, bool(value["indexed"]))
-
-
-def _is_sound(versions: tuple[VersionRow, ...], texts: dict[int, str]) -> bool:
-    states = {state.value for state in State}
-    numbered = [row.version for row in versions] == list(range(1, len(versions) + 1))
-    return (
-        numbered
-        and bool(versions)
-        and all(
-            row.id == versions[0].id
-            and row.text_version in texts
-            and row.state in states
-            and row.type in PLAINTEXT_TYPES
-            and row.kind == "plaintext"
-            and row.origin in ORIGINS
-            and all(isinstance(getattr(row, name), str) for name in _TEXT_FIELDS)
-            and all(isinstance(getattr(row, name), int) for name in _NUMBER_FIELDS)
-            and all(isinstance(getattr(row, name), int | None) for name in _OPTIONAL_NUMBERS)
-            and all(isinstance(getattr(row, name), str | None) for name in _OPTIONAL_TEXTS)
-            for row in versions
-        )
-    )
+    return Moved(versions, texts, indexed)
