@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 REPO = Path(__file__).resolve().parents[1]
+CALM = 0.1  # others may take this share of the machine in a repeat that counts as calm
 RESULTS = REPO / "benchmarks" / "results"
 
 
@@ -82,6 +84,37 @@ def folder_mb(path: str | Path) -> float:
 
 def load_average() -> float:
     return os.getloadavg()[0]
+
+
+def busy_s() -> float:
+    """CPU seconds that all processes of the machine have used, all cores together."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    user, nice, system, _, _, irq, softirq, steal = (int(f) for f in fields)
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+class Others:
+    """How much of the machine other processes took while our children ran."""
+
+    def __init__(self) -> None:
+        self._started, self._busy = time.perf_counter(), busy_s()
+        self._own = self._children_s()
+
+    @staticmethod
+    def _children_s() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    def share(self) -> float:
+        """0 to 1, of all cores together."""
+        took = time.perf_counter() - self._started
+        others = busy_s() - self._busy - (self._children_s() - self._own)
+        return max(0.0, others / took / (os.cpu_count() or 1))
+
+
+def calmest(tried: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """The repeats in which other processes took least; never chosen by what was measured."""
+    return sorted(tried, key=lambda one: one["others_share"])[:count]
 
 
 def _cpu_name() -> str:

@@ -175,12 +175,12 @@ def work_in(python: str, system: str, source: Path, verb: str, *, folder: Path) 
 
 def measured(python: str, system: str, source: Path, folder: Path) -> dict[str, Any]:
     """One repeat: from empty, then opened again by a fresh process; nothing is left."""
-    load = measuring.load_average()
+    others = measuring.Others()
     out = work_in(python, system, source, "measure", folder=folder)
     if "error" not in out:
         out |= work_in(python, system, source, "again", folder=folder)
     shutil.rmtree(folder, ignore_errors=True)
-    return out | {"load": load}
+    return out | {"others_share": others.share()}
 
 
 def _quiet_env() -> dict[str, str]:
@@ -232,14 +232,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         embedder = write_input(root, items, queries)
         pythons = {name: python_of(name, args.venvs) for name in names}
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-        for repeat in range(args.repeats):
+        for repeat in range(max(args.tries, args.repeats)):
             turned = names[repeat % len(names) :] + names[: repeat % len(names)]
             for name in turned:
+                if calm_enough(runs[name], args.repeats):
+                    continue
                 folder = root / f"{name}-{repeat}"
                 runs[name].append(measured(pythons[name], name, root, folder))
                 print(name, json.dumps(runs[name][-1]), flush=True)
         systems = {
-            name: summary(runs[name])
+            name: summary(runs[name], args.repeats)
             | {"recall_in_sample": name in FITTED}
             | durability(pythons[name], name, root, root)
             | environment_facts(name, args.venvs)
@@ -254,11 +256,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Median and spread of each figure over the repeats that worked."""
-    good = [r for r in runs if "error" not in r]
-    if not good:
-        return {"error": runs[-1]["error"]}
+def calm_enough(runs: list[dict[str, Any]], count: int) -> bool:
+    return sum(r["others_share"] < measuring.CALM for r in runs) >= count
+
+
+def summary(runs: list[dict[str, Any]], count: int) -> dict[str, Any]:
+    """Median and spread of each figure over the calmest repeats; one that failed is an error."""
+    failed = [r for r in runs if "error" in r]
+    if failed:
+        return {"error": failed[-1]["error"]}
+    good = measuring.calmest(runs, count)
     return {key: measuring.spread(r[key] for r in good) for key in good[0]}
 
 
@@ -270,6 +277,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=2000)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--tries", type=int, default=0, help="on a busy machine: at most so many")
     parser.add_argument("--only", default="")
     parser.add_argument("--work", default=None, help="folder for the stores; default: temporary")
     parser.add_argument("--out", default="peers.json")

@@ -230,7 +230,7 @@ def _beside(name: str) -> bool:
 def spread_table(found: dict[str, Any]) -> str:
     """The peers' figures with their range and CPU time."""
     keys = ("add_p50_ms", "add_cpu_ms", "batch_per_s", "batch_cpu_ms", "search_p50_ms")
-    keys += ("search_p95_ms", "search_cpu_p50_ms", "load")
+    keys += ("search_p95_ms", "search_cpu_p50_ms", "others_share")
     rows = [
         [name, *(ranged(f[key]) if key in f else "-" for key in keys)]
         for name, f in in_order(found)
