@@ -80,7 +80,9 @@ class Fit:
     def _first_for_training(self, case: Case) -> dict[Any, dict[str, float]]:
         return {label: weights for label, weights in self.first.items() if label != case.fold}
 
-    def out_of_fold(self, dropped: frozenset[str] = frozenset(), **settings: Any) -> dict[int, Model]:
+    def out_of_fold(
+        self, dropped: frozenset[str] = frozenset(), **settings: Any
+    ) -> dict[int, Model]:
         """For each fold, the model that never saw it."""
         return {
             fold: fit_trees(self.names, self.training[fold], self.first[fold], dropped, **settings)

@@ -2,7 +2,8 @@
 
 The first score: a softmax over the turns of a question's pool, target spread evenly over its
 evidence (convex, L-BFGS). The trees: LambdaMART (LightGBM) on the best `CANDIDATES` by the first
-score, small, slow and with few signals a tree, since questions are few. Each set weighs by the root
+score, small, slow and with few signals a tree, since questions are few;
+they start from the first score and add to it. Each set weighs by the root
 of its number of questions.
 """
 
@@ -17,8 +18,8 @@ import lightgbm
 import numpy as np
 from scipy.optimize import minimize
 
-from mneme.recall import first, signals
-from mneme.recall.model import Model
+from mneme.recall import first, signals, wishes
+from mneme.recall.model import FIRST, Model
 from mneme.recall.query import Question, take_apart
 from mneme.recall.rank import CANDIDATES
 from mneme.recall.scan import scan
@@ -29,7 +30,7 @@ POOL_DRAWN = 100  # this many of the rest
 FIRST_L2 = 1e-3
 NEGATIVES_KEPT = 70  # candidates without evidence that the trees see, beside
 NEGATIVES_DRAWN = 0.25  # this share of the rest
-ROUNDS = 250
+ROUNDS = 200
 TREES = {
     "objective": "lambdarank", "lambdarank_truncation_level": 20, "label_gain": [0, 1],
     "learning_rate": 0.05, "num_leaves": 12, "max_depth": 5, "min_data_in_leaf": 60,
@@ -174,6 +175,7 @@ def fit_trees(
     """Trees over the signals of candidates, as a model."""
     training = [sample for sample in training if sample.right.any()]
     kept = [place for place, name in enumerate(names) if name not in dropped]
+    names_kept = tuple(names[place] for place in kept)
     draw = np.random.default_rng(0)
     parts = []
     for sample in training:
@@ -189,11 +191,14 @@ def fit_trees(
     weight = np.repeat(_weights([sample.case for sample in training]), groups)
     data = lightgbm.Dataset(
         values, right.astype(int), group=groups, weight=weight / weight.mean(),
+        init_score=values[:, names_kept.index(FIRST)].astype(np.float64),
         params={"max_bin": TREES["max_bin"]},
     )  # fmt: skip
     booster = lightgbm.train({**TREES, **settings}, data, rounds)
-    model = _arrays(booster, tuple(names[place] for place in kept), weights)
-    difference = np.abs(model.margin(values[:2000]) - booster.predict(values[:2000])).max()
+    model = _arrays(booster, names_kept, weights)
+    some = values[:2000]
+    expected = booster.predict(some) + some[:, names_kept.index(FIRST)]
+    difference = np.abs(model.margin(some) - expected).max()
     if difference > 1e-4:
         raise AssertionError(f"exported trees differ by {difference}")
     return model
@@ -252,7 +257,8 @@ def fit_scale(margins: np.ndarray, right: np.ndarray) -> tuple[float, float]:
 def score(model: Model, names: tuple[str, ...], sample: Sample) -> np.ndarray:
     """The margins of a question's candidates."""
     places = [names.index(name) for name in model.signals]
-    return model.margin(np.ascontiguousarray(sample.values[:, places]))
+    margin = model.margin(np.ascontiguousarray(sample.values[:, places]))
+    return wishes.lift(margin, names, sample.values)
 
 
 def figures(sample: Sample, margins: np.ndarray) -> dict[str, float]:

@@ -167,7 +167,7 @@ def _even(corpus: Corpus) -> list[Turn]:
             first = run = 0
             while first < len(own):
                 size = len(own) if short else draw.choice((1, 1, 2, 2, 3))
-                renamed |= {turn: f"{session}/{role}{run}" for turn in own[first : first + size]}
+                renamed |= dict.fromkeys(own[first : first + size], f"{session}/{role}{run}")
                 first, run = first + size, run + 1
     turns = [dict(turn, session=renamed[turn["id"]]) for turn in corpus.turns]
     begins: dict[str, int] = {}

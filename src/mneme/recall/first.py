@@ -1,7 +1,7 @@
 """The first score: a fitted linear form of cheap signals, for the pool that candidates come from.
 
-In: the scan of all slots. Out: a score by slot, `OUTSIDE` outside the pool. The pool is every allowed slot
-of a small namespace, and the best few thousand by a fixed sum in a large one.
+In: the scan of all slots. Out: a score by slot, `OUTSIDE` outside the pool. The pool is every
+allowed slot of a small namespace, and the best few thousand by a fixed sum in a large one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from mneme.memories.plaintext.build import Shape
 from mneme.vault.index.columns import NONE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     from mneme.recall.query import Asked
@@ -29,7 +31,7 @@ _DAY_US: Final = 86_400_000_000
 _SHAPES: Final = (
     Shape.QUESTION, Shape.NUMBER, Shape.DATE, Shape.FIRST_PERSON, Shape.STANDING, Shape.LIKING,
     Shape.NEGATION, Shape.GREETING, Shape.SHORT, Shape.LONG, Shape.CODE, Shape.CHANGE,
-    Shape.PREFERENCE,
+    Shape.PREFERENCE, Shape.SCOPED,
 )  # fmt: skip
 _ROLE_KINDS: Final = ("order", "summary", "advice", "you_said", "first_person", "several", "count")
 _SHAPE_KINDS: Final = (
@@ -68,8 +70,8 @@ def parts(
     out = _matches(index, scan, base, pool)
     bits = index.column("shape")[pool]
     shapes = {kind: ((bits & int(kind)) != 0).astype(np.float32) for kind in _SHAPES}
-    for kind, values in shapes.items():
-        out["is_" + (kind.name or "").lower()] = values
+    for sort, values in shapes.items():
+        out["is_" + (sort.name or "").lower()] = values
     for kind, sort in _SHAPE_KINDS:
         on = np.float32(asked.is_kind(kind))
         out[f"{kind}_{(sort.name or '').lower()}"] = shapes[sort] * on
@@ -103,8 +105,9 @@ def _matches(index: NamespaceIndex, scan: Scan, base: Floats, pool: Slots) -> di
     np.maximum.at(session_best, here, base[pool])
     out["session"] = session_best[here]
     dense = scan.dense[pool]
-    mean = np.float32(dense.mean() if len(dense) else 0)
-    out["dense"] = (dense - mean) / np.float32(max(_top(scan.dense, pool) - mean, 1e-6))
+    mean = float(dense.mean()) if len(dense) else 0.0
+    spread = max(_top(scan.dense, pool) - mean, 1e-6)
+    out["dense"] = (dense - np.float32(mean)) / np.float32(spread)
     out["dense_abs"] = dense
     return out
 
@@ -139,7 +142,7 @@ def _on_day(index: NamespaceIndex, asked: Asked, pool: Slots) -> Floats:
 
 
 def first_score(
-    index: NamespaceIndex, columns: dict[str, Floats], weights: dict[str, float], pool: Slots
+    index: NamespaceIndex, columns: dict[str, Floats], weights: Mapping[str, float], pool: Slots
 ) -> Floats:
     """The linear form, by slot."""
     score = np.full(index.slots, OUTSIDE, np.float32)

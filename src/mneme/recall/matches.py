@@ -128,9 +128,9 @@ def _gather(
     around: tuple[npt.NDArray[Any], ...],
 ) -> Matches:
     slots, starts = wanted
-    exact, near = found
-    if not len(starts) or not len(exact):
-        nothing = np.zeros((len(exact), len(around[0])), np.float32)
+    terms = len(found[0])
+    if not len(starts) or not terms:
+        nothing = np.zeros((terms, len(around[0])), np.float32)
         return Matches(*[nothing] * 8)
     of_slot = np.full(
         index.slots + 1, len(slots), np.int64

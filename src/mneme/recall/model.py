@@ -1,9 +1,9 @@
 """The fitted ranking: data in the package, read without pickle and evaluated in numpy.
 
 `benchmarks/fit_ranking.py` makes `ranking.npz`. It holds, for questions with and without a vector,
-the weights of the first score and boosted trees (LambdaMART, Burges 2010) over the signals, padded
-to complete binary trees: the children of node i are 2i + 1 (signal at most the threshold) and
-2i + 2.
+the weights of the first score, and boosted trees (LambdaMART, Burges 2010) over the signals, which
+add to that score. Trees are padded to complete binary trees: the children of node i are 2i + 1
+(signal at most the threshold) and 2i + 2.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+FIRST: Final = "first"  # the signal that the trees add to
 PACKAGED: Final = Path(__file__).parent / "ranking.npz"
 
 
@@ -50,7 +51,7 @@ class Model:
         return np.asarray(1 / (1 + np.exp(-(slope * margin + offset))))
 
     def margin(self, values: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """The sum of leaves of each row.
+        """The first score of each row and the sum of its leaves.
 
         Args:
             values: [rows, signals], in the order of `signals`.
@@ -67,7 +68,8 @@ class Model:
             node += 1
             node += right
         node += np.arange(trees)[None, :] * (nodes + 1) - nodes
-        return self.leaves.ravel().take(node).sum(axis=1, dtype=np.float64)
+        added = self.leaves.ravel().take(node).sum(axis=1, dtype=np.float64)
+        return np.asarray(added + values[:, self.signals.index(FIRST)])
 
 
 @lru_cache(maxsize=4)

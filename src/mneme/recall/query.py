@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from mneme.memories.plaintext.language.terms import is_stopword, look_up, tokens_of
@@ -23,23 +24,56 @@ _MOST_TERMS: Final = 48
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 _KINDS: Final[dict[str, str]] = {
-    "when": r"^(?:and |so )?(?:when|what (?:day|date|year|month|time))\b|\bwhat (?:date|day|year|month)\b",
-    "where": r"^where\b|\bwhich (?:city|country|place|state|town)\b|\bwhat (?:city|country|place)\b",
+    "when": (
+        r"^(?:and |so )?(?:when|what (?:day|date|year|month|time))\b"
+        r"|\bwhat (?:date|day|year|month)\b"
+    ),
+    "where": (
+        r"^where\b|\bwhich (?:city|country|place|state|town)\b|\bwhat (?:city|country|place)\b"
+    ),
     "who": r"\bwho(?:m|se)?\b",
     "count": r"\bhow (?:many|much|often)\b|\btotal\b|\bnumber of\b",
-    "lasting": r"\bhow long\b|\b(?:days|weeks|months|years) (?:passed|ago|between|had|have|did|before|after|since|were|are)\b|\bbetween\b",
+    "lasting": (
+        r"\bhow long\b"
+        r"|\b(?:days|weeks|months|years) (?:passed|ago|between|had|have|did|before|after"
+        r"|since|were|are)\b|\bbetween\b"
+    ),
     "manner": r"\bhow (?:do|did|does|can|should|would|could|have|has|was|were|am|is|are)\b",
     "cause": r"\bwhy\b",
     "whether": r"^(?:is|are|was|were|do|does|did|have|has|had|can|could|would|will|am)\b",
-    "likely": r"\b(?:would|might|could) \w+ (?:be|likely|enjoy|like|have|want|consider|prefer)\b|\blikely\b",
-    "advice": r"\b(?:suggest\w*|recommend\w*|advice|tips?|ideas?|should i|can you help|could you help|help me|what are some|how can i|how should i|how do i|what would you)\b",
-    "order": r"\border\b|\bsequence\b|\btimeline\b|\bchronolog\w*|\bfirst\b.*\b(?:or|then)\b|\bwalk me through\b",
+    "likely": (
+        r"\b(?:would|might|could) \w+ (?:be|likely|enjoy|like|have|want|consider|prefer)\b"
+        r"|\blikely\b"
+    ),
+    "advice": (
+        r"\b(?:suggest\w*|recommend\w*|advice|tips?|ideas?|should i|can you help"
+        r"|could you help|help me|what are some|how can i|how should i|how do i"
+        r"|what would you)\b"
+    ),
+    "order": (
+        r"\border\b|\bsequence\b|\btimeline\b|\bchronolog\w*|\bfirst\b.*\b(?:or|then)\b"
+        r"|\bwalk me through\b"
+    ),
     "summary": r"\bsummar\w+|\boverview\b|\brecap\b|\bcomprehensive\b",
-    "you_said": r"\b(?:did|had|have) you\b|\byou (?:said|told|suggested|recommended|mentioned|gave|provided|explained|listed|wrote)\b|\bremind me\b|\bour (?:previous|last|earlier|past) (?:chat|conversation|discussion)\b|\bwe (?:talked|discussed|spoke|chatted)\b",
+    "you_said": (
+        r"\b(?:did|had|have) you\b"
+        r"|\byou (?:said|told|suggested|recommended|mentioned|gave|provided|explained|listed"
+        r"|wrote)\b|\bremind me\b"
+        r"|\bour (?:previous|last|earlier|past) (?:chat|conversation|discussion)\b"
+        r"|\bwe (?:talked|discussed|spoke|chatted)\b"
+    ),
     "ever": r"\bever\b",
-    "latest": r"\b(?:current(?:ly)?|latest|now|recent(?:ly)?|most recent|nowadays|these days|so far|last)\b",
-    "earliest": r"\b(?:first|initial(?:ly)?|original(?:ly)?|earliest|previous(?:ly)?|before|used to)\b",
-    "several": r"\b(?:both|all|list|different|various|types?|kinds?|what are|which|across|activities|things|names)\b",
+    "latest": (
+        r"\b(?:current(?:ly)?|latest|now|recent(?:ly)?|most recent|nowadays|these days|so far"
+        r"|last)\b"
+    ),
+    "earliest": (
+        r"\b(?:first|initial(?:ly)?|original(?:ly)?|earliest|previous(?:ly)?|before|used to)\b"
+    ),
+    "several": (
+        r"\b(?:both|all|list|different|various|types?|kinds?|what are|which|across|activities"
+        r"|things|names)\b"
+    ),
     "first_person": r"\b(?:i|i'm|i've|my|me|mine|we|our)\b",
     "liking": r"\b(?:favou?rite|like|love|enjoy|prefer\w*|hobb\w+|interest\w*)\b",
 }
@@ -104,7 +138,7 @@ def take_apart(question: Question) -> Asked:
     terms = list(weighted)
     if len(terms) > _MOST_TERMS:
         terms = [term for term in terms if weighted[term]][:_MOST_TERMS]
-    pairs = tuple(dict.fromkeys(zip(reading, reading[1:], strict=False)))
+    pairs = tuple(dict.fromkeys(pairwise(reading)))
     return Asked(
         terms=tuple(terms),
         content=tuple(weighted[term] for term in terms),

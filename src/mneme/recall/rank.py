@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from mneme.recall import first, model, signals
+from mneme.recall import first, model, signals, wishes
 from mneme.recall.query import Question, take_apart
 from mneme.recall.scan import scan
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["CANDIDATES", "Mode", "Question", "Ranked", "rank"]
 
 Mode = Literal["hybrid", "lexical", "dense"]
-CANDIDATES: Final = 160
-_UTILITY: Final = 0.5  # the most that use can add to, or take from, a candidate's margin
+CANDIDATES: Final = 100
+_UTILITY: Final = 1.0  # the most that use can add to, or take from, a candidate's margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class _Search:
 
     def run(self, limit: int, utility: npt.NDArray[Any] | None) -> list[Ranked]:
         names, values = signals.compute(self.view, self.model.signals)
-        margin = self.model.margin(values)
+        margin = wishes.lift(self.model.margin(values), names, values)
         if utility is not None:
             margin += _UTILITY * np.clip(utility[self.candidates], -1, 1)
         score = self.model.share(margin)

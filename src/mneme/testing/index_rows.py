@@ -31,24 +31,24 @@ def row(
     *,
     session: str = "s",
     speaker: str | None = None,
-    role: str = "user",
     said_at: datetime | None = datetime(2024, 5, 1, tzinfo=UTC),
     live: bool = True,
-    embedded: bool = True,
 ) -> IndexRow:
-    """One cube's row."""
-    found = analyse(text, role=role, speaker=speaker, said_at=said_at)
+    """One turn of a user, as a store gives it to the index."""
+    found = analyse(text, role="user", speaker=speaker, said_at=said_at)
     return IndexRow(
-        key=key, live=live, state="activated", type="turn", session=session, role=role,
-        speaker=speaker, origin=role, trust="trusted",
+        key=key, live=live, state="activated", type="turn", session=session, role="user",
+        speaker=speaker, origin="user", trust="trusted",
         event_at=None if said_at is None else to_us(said_at), recorded_at=key,
         valid_from=None, valid_to=None, expires_at=None, shape=found.shape,
         mentions=found.mentions,
         passages=tuple(
-            PassageRow(
-                passage.terms,
-                vector_of(passage.embed_text).astype("<f2").tobytes() if embedded else None,
-            )
+            PassageRow(passage.terms, vector_of(passage.embed_text).astype("<f2").tobytes())
             for passage in found.passages
         ),
     )  # fmt: skip
+
+
+def without_vectors(given: IndexRow) -> IndexRow:
+    """The row of a cube whose vectors are still to be made."""
+    return given._replace(passages=tuple(each._replace(vector=None) for each in given.passages))

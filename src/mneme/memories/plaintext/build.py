@@ -65,6 +65,7 @@ class Shape(IntFlag):
     FAMILY = 65536
     ENDS_ASKING = 131072
     PREFERENCE = 262144
+    SCOPED = 524288
 
 
 _OF_WORDS: Final[tuple[tuple[Word, Shape], ...]] = (
@@ -91,7 +92,7 @@ _PREFERENCE_TEXT: Final = re.compile(
 )
 _MAY_STAND: Final = int(Word.STANDING | Word.FIRST_PERSON)
 _QUESTION, _NUMBER, _DATE = int(Shape.QUESTION), int(Shape.NUMBER), int(Shape.DATE)
-_PREFERENCE = int(Shape.PREFERENCE)
+_PREFERENCE, _SCOPED = int(Shape.PREFERENCE), int(Shape.SCOPED)
 _MAY_PREFER: Final = int(Word.LIKING)
 _ENDS_ASKING, _STANDING = int(Shape.ENDS_ASKING), int(Shape.STANDING)
 _CODE, _LIST = int(Shape.CODE), int(Shape.LIST)
@@ -138,12 +139,14 @@ def analyse(text: str, *, role: str, speaker: str | None, said_at: datetime | No
         flags |= found
         words += len(codes)
         passages.append(Passage(start, end, pack(codes), _embed_text(piece, speaker)))
+    mentions = _mentions(text, said_at)
+    shape = _shape(text, flags, words, bool(mentions))
     scope = _SCOPE.search(text) if len(spans) == 1 and flags & _MAY_STAND else None
     if scope is not None:
+        shape |= _SCOPED
         codes = scan(scope[1])[0]
         passages.append(Passage(scope.start(1), scope.end(1), pack(codes), scope[1]))
-    mentions = _mentions(text, said_at)
-    return Analysis(_shape(text, flags, words, bool(mentions)), mentions, passages)
+    return Analysis(shape, mentions, passages)
 
 
 def _mentions(text: str, said_at: datetime | None) -> bytes:

@@ -70,6 +70,11 @@ class NamespaceIndex:
         return self._slots["key"].size
 
     @property
+    def passages(self) -> int:
+        """Passages, those of dead slots included."""
+        return self._passages["slot"].size
+
+    @property
     def size_bytes(self) -> int:
         """Memory held by arrays, and about what the table of keys takes."""
         columns = chain(self._slots.values(), self._passages.values(), [self._codes])

@@ -27,7 +27,8 @@ _UNSPACED: Final = (
 )
 # Vowel signs and other marks that belong to a word though Python does not count them as letters.
 _MARKS: Final = (
-    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f"
+    "\u0670\u06d6-\u06ed"
 )
 _INDIC: Final = "\u0900-\u0963\u0966-\u0dff"
 _NUMBER: Final = r"\d+(?:[.,]\d+)*(?![^\W_])"
@@ -42,7 +43,8 @@ _ALL_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 _LETTERS_OR_DIGITS: Final = re.compile(r"\d+|[^\W\d_]+")
 _UNSPACED_START: Final = re.compile(rf"[{_UNSPACED}]")
 _FOLDED: Final = re.compile(
-    "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u200c\u200d]"
+    "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f"
+    "\u0670\u200c\u200d]"
 )
 _QUOTES: Final = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'"})
 _SUFFIXES: Final = frozenset({"s", "t", "d", "ll", "m", "re", "ve"})

@@ -152,7 +152,8 @@ _LISTS: Final[dict[Word, str]] = {
     Word.LIKING: "prefer prefers preferred preference preferences rather like likes liked love "
     "loves loved enjoy enjoys enjoyed hate hates hated dislike dislikes favorite favourite "
     "favorites favourites fan avoid avoids interested passion passionate obsessed",
-    Word.STANDING: "always never whenever anytime remember henceforth ensure now forward future make",
+    Word.STANDING: "always never whenever anytime remember henceforth ensure now forward future "
+    "make",
     Word.GREETING: "hi hey hello thanks thank thx bye goodbye welcome congrats congratulations wow",
     Word.PLAN: "will plan plans planning going gonna hope hoping want wanna thinking aim goal "
     "schedule scheduled upcoming next tomorrow soon deadline considering",
