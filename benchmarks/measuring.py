@@ -112,6 +112,17 @@ class Others:
         return max(0.0, others / took / (os.cpu_count() or 1))
 
 
+def wait_for_calm(patience_s: float) -> float:
+    """Sleep until others take little of the machine, or the patience is over; what is left of it."""
+    started = time.perf_counter()
+    while time.perf_counter() - started < patience_s:
+        others = Others()
+        time.sleep(3)
+        if others.share() < CALM:
+            break
+    return patience_s - (time.perf_counter() - started)
+
+
 def calmest(tried: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     """The repeats in which other processes took least; never chosen by what was measured."""
     return sorted(tried, key=lambda one: one["others_share"])[:count]

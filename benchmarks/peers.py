@@ -237,6 +237,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             for name in turned:
                 if calm_enough(runs[name], args.repeats):
                     continue
+                args.patience = measuring.wait_for_calm(args.patience)
                 folder = root / f"{name}-{repeat}"
                 runs[name].append(measured(pythons[name], name, root, folder))
                 print(name, json.dumps(runs[name][-1]), flush=True)
@@ -278,6 +279,9 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--tries", type=int, default=0, help="on a busy machine: at most so many")
+    parser.add_argument(
+        "--patience", type=float, default=0, help="seconds to wait for calm, in all"
+    )
     parser.add_argument("--only", default="")
     parser.add_argument("--work", default=None, help="folder for the stores; default: temporary")
     parser.add_argument("--out", default="peers.json")

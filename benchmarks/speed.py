@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py                      # all rows, three times each, ~15 min
     python benchmarks/speed.py --rows single_add,search_2k --repeats 5
-    python benchmarks/speed.py --tries 9            # on a busy machine
+    python benchmarks/speed.py --tries 9 --patience 900    # on a busy machine
 
 In: nothing but this repository (chat_turns.py makes the turns); the row `locomo` is left out, and
 says so, where that data is absent. Each repeat of a row is a fresh process; the floors (a numpy
@@ -69,6 +69,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--work", type=Path, help="folder for the stores, kept; default: temporary")
     parser.add_argument("--tries", type=int, default=0, help="on a busy machine: at most so many")
+    parser.add_argument(
+        "--patience", type=float, default=0, help="seconds to wait for calm, in all"
+    )
     parser.add_argument("--out", default="speed.json")
     args = parser.parse_args()
     result = measuring.load(args.out)
@@ -79,6 +82,7 @@ def main() -> None:
         for row in args.rows.split(","):
             tried: list[dict[str, Any]] = []
             while len(tried) < max(args.tries, args.repeats):
+                args.patience = measuring.wait_for_calm(args.patience)
                 tried.append(one(row, work, len(tried)))
                 print(row, json.dumps(tried[-1]), flush=True)
                 calm = [t for t in tried if t["others_share"] < measuring.CALM]
