@@ -171,8 +171,7 @@ def test_what_was_of_use_comes_earlier() -> None:
     before = [each.key for each in rank(index, question)]
     useful = np.array([-1, -1, -1, 1, -1])
     after = [each.key for each in rank(index, question, utility=useful)]
-    assert before == [1, 2, 3, 4, 5]
-    assert after.index(4) < before.index(4)
+    assert after[0] == 4 != before[0]
 
 
 def test_words_that_are_common_find_when_they_are_all_there_is() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mneme.recall.view import Floats, Slots, View
 
 _DAY_US: Final = 86_400_000_000
-SHAPES: Final = tuple(Shape)
+_SHAPE_BITS: Final = tuple(("is_" + (kind.name or "").lower(), int(kind)) for kind in Shape)
 
 
 def structure(view: View) -> dict[str, Floats]:
@@ -155,14 +155,10 @@ def shape(view: View) -> dict[str, Floats]:
     """What kind of sentence it is, and what it follows."""
     c, ix = view.candidates, view.index
     bits = ix.column("shape")
-    out = {
-        "is_" + (kind.name or "").lower(): ((bits[c] & int(kind)) != 0).astype(np.float32)
-        for kind in SHAPES
-    }
-    prev, after = (
-        at_slots(bits, ix.prev[c]).astype(np.int32),
-        at_slots(bits, ix.next[c]).astype(np.int32),
-    )
+    here = bits[c]
+    out = {name: ((here & bit) != 0).astype(np.float32) for name, bit in _SHAPE_BITS}
+    prev = at_slots(bits, ix.prev[c]).astype(np.int32)
+    after = at_slots(bits, ix.next[c]).astype(np.int32)
     out["follows_question"] = ((prev & int(Shape.QUESTION)) != 0).astype(np.float32)
     out["before_question"] = ((after & int(Shape.QUESTION)) != 0).astype(np.float32)
     order = np.argsort(-view.scan.dense[c], kind="stable") if view.scan.dense.any() else None

@@ -33,12 +33,13 @@ _SHAPES: Final = (
     Shape.NEGATION, Shape.GREETING, Shape.SHORT, Shape.LONG, Shape.CODE, Shape.CHANGE,
     Shape.PREFERENCE, Shape.SCOPED,
 )  # fmt: skip
+_SHAPE_BITS: Final = tuple(((kind.name or "").lower(), int(kind)) for kind in _SHAPES)
 _ROLE_KINDS: Final = ("order", "summary", "advice", "you_said", "first_person", "several", "count")
 _SHAPE_KINDS: Final = (
-    ("advice", Shape.STANDING), ("advice", Shape.LIKING), ("ever", Shape.NEGATION),
-    ("when", Shape.DATE), ("count", Shape.NUMBER), ("liking", Shape.LIKING),
-    ("manner", Shape.STANDING), ("lasting", Shape.DATE), ("latest", Shape.CHANGE),
-    ("advice", Shape.PREFERENCE), ("manner", Shape.PREFERENCE),
+    ("advice", "standing"), ("advice", "liking"), ("ever", "negation"),
+    ("when", "date"), ("count", "number"), ("liking", "liking"),
+    ("manner", "standing"), ("lasting", "date"), ("latest", "change"),
+    ("advice", "preference"), ("manner", "preference"),
 )  # fmt: skip
 
 
@@ -69,12 +70,10 @@ def parts(
     """The columns of the linear form, for the slots of the pool."""
     out = _matches(index, scan, base, pool)
     bits = index.column("shape")[pool]
-    shapes = {kind: ((bits & int(kind)) != 0).astype(np.float32) for kind in _SHAPES}
-    for sort, values in shapes.items():
-        out["is_" + (sort.name or "").lower()] = values
+    for sort, bit in _SHAPE_BITS:
+        out["is_" + sort] = ((bits & bit) != 0).astype(np.float32)
     for kind, sort in _SHAPE_KINDS:
-        on = np.float32(asked.is_kind(kind))
-        out[f"{kind}_{(sort.name or '').lower()}"] = shapes[sort] * on
+        out[f"{kind}_{sort}"] = out["is_" + sort] * np.float32(asked.is_kind(kind))
     out |= _people(index, asked, pool)
     by_user = out["by_user"]
     by_assistant = out["by_assistant"]

@@ -38,14 +38,18 @@ class NearWords:
     near: npt.NDArray[np.uint16]
     likeness: npt.NDArray[np.uint8]
 
-    def of(self, code: int) -> list[tuple[int, float]]:
-        """Codes of the nearest words, and how near they are."""
-        place = int(np.searchsorted(self.codes, np.uint32(code)))
-        if place >= len(self.codes) or self.codes[place] != code:
-            return []
-        count = int(np.count_nonzero(self.likeness[place]))  # the nearest come first
-        near = self.codes[self.near[place, :count]].tolist()
-        return list(zip(near, (self.likeness[place, :count] / _STEPS).tolist(), strict=True))
+    def of(
+        self, codes: npt.NDArray[np.uint32]
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.uint32], Floats]:
+        """The words near to each of some words: places in `codes`, codes, likenesses, rising."""
+        places = np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
+        known = np.flatnonzero(self.codes[places] == codes)
+        likeness = self.likeness[places[known]]
+        row, column = np.nonzero(likeness)
+        order = np.argsort(likeness[row, column], kind="stable")
+        row, column = row[order], column[order]
+        near = self.codes[self.near[places[known[row]], column]]
+        return known[row], near, likeness[row, column].astype(np.float32) / np.float32(_STEPS)
 
 
 @lru_cache(maxsize=2)
@@ -93,23 +97,16 @@ def find_matches(
     place[passages] = np.arange(len(passages), dtype=np.int32)
     exact = np.zeros((len(terms), len(passages)), np.float32)
     near = np.zeros_like(exact)
-    table = load_near_words()
+    owner, codes, likeness = load_near_words().of(np.array([t.code for t in terms], np.uint32))
+    for number, holders in index.postings.find_many(codes):  # the nearest last, so that it stays
+        held = place[holders]
+        near[owner[number], held[held >= 0]] = likeness[number]
     for row, term in enumerate(terms):
-        _mark(near[row], place, term.code, table, index)
         held = place[term.passages]
         held = held[held >= 0]
         exact[row, held] = 1
         near[row, held] = 1
     return _gather(index, (exact, near), weights, (wanted, starts), (slots, prev, after))
-
-
-def _mark(
-    row: Floats, place: npt.NDArray[np.int32], code: int, table: NearWords, index: NamespaceIndex
-) -> None:
-    """Write the likeness of the nearest related word into each passage that holds one."""
-    for other, likeness in reversed(table.of(code)):  # the nearest last, so that it stays
-        held = place[index.postings.find(other)[0]]
-        row[held[held >= 0]] = likeness
 
 
 def _passages_of(index: NamespaceIndex, slots: npt.NDArray[Any]) -> tuple[Slots, Slots]:

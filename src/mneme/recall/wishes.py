@@ -50,13 +50,9 @@ def fit_of_wishes(index: NamespaceIndex, scan: Scan, candidates: Slots) -> dict[
 
 def _asked(scan: Scan) -> dict[int, float]:
     """Codes of the question's words and of words near to them, with their likeness."""
-    table = load_near_words()
     content = [term.code for term in scan.terms if term.content]
-    asked: dict[int, float] = {}
-    for code in content:
-        for other, likeness in table.of(code):
-            asked[other] = max(asked.get(other, 0.0), likeness)
-    return asked | dict.fromkeys(content, 1.0)
+    _, near, likeness = load_near_words().of(np.array(content, np.uint32))
+    return dict(zip(near.tolist(), likeness.tolist(), strict=True)) | dict.fromkeys(content, 1.0)
 
 
 def _cover(index: NamespaceIndex, asked: dict[int, float], passages: Slots) -> list[float]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
 _MERGE: Final = 4  # a segment below this many times the next one is merged with it
@@ -137,6 +139,22 @@ class Postings:
             np.concatenate([segment.passages[where] for segment, where in found]),
             np.concatenate([segment.counts[where] for segment, where in found]),
         )
+
+    def find_many(
+        self, terms: npt.NDArray[np.uint32]
+    ) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
+        """The passages of those terms that occur, with the place of each in `terms`, in order.
+
+        A term that segments share comes once for each of them.
+        """
+        for segment in self._segments:
+            places = np.searchsorted(segment.terms, terms)
+            np.minimum(places, len(segment.terms) - 1, out=places)
+            held = segment.terms[places] == terms if len(segment.terms) else np.empty(0, bool)
+            for number in np.flatnonzero(held).tolist():
+                place = int(places[number])
+                where = slice(int(segment.starts[place]), int(segment.starts[place + 1]))
+                yield number, segment.passages[where]
 
     def clear(self) -> None:
         """Forget all."""
