@@ -304,3 +304,17 @@ def test_an_export_comes_back_with_its_past(
     assert copy.sources(copy.search("fennel")[0].cube.id)[0].text == whole.text
     assert f"export: {tmp_path / 'cubes'}" in alice.erase(cube.id).not_reached
     assert "Namespace('alice')" in repr(alice)
+
+
+def test_feedback_moves_what_helped_up_and_what_did_not_down(alice: Namespace) -> None:
+    lines = [f"The garden has a pond number {n} with fish." for n in range(8)]
+    for line in lines:
+        alice.add(line, session=line)
+    before = [hit.cube.id for hit in alice.search("garden pond with fish", limit=8)]
+    for _ in range(4):
+        alice.feedback([before[-1]], used=True)
+        alice.feedback([before[0]], used=False)
+    after = [hit.cube.id for hit in alice.search("garden pond with fish", limit=8)]
+    assert after.index(before[-1]) < before.index(before[-1])
+    assert after.index(before[0]) > before.index(before[0])
+    assert sorted(after) == sorted(before)

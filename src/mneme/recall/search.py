@@ -56,7 +56,10 @@ class Searcher:
         with self._vault.finder.index(path, asked.window.as_of) as index:
             allowed = visible(index, asked.window, keys)
             mode: Mode = "lexical" if vector is None else asked.mode
-            ranked = rank(index, question, allowed=allowed, limit=asked.limit, mode=mode)
+            ranked = rank(
+                index, question, allowed=allowed, limit=asked.limit, mode=mode,
+                utility=index.column("utility"),
+            )  # fmt: skip
             degraded = degraded or (vector is not None and index.lacks_vectors(allowed))
         if asked.min_score is not None:
             ranked = [each for each in ranked if each.score >= asked.min_score]

@@ -116,8 +116,11 @@ def _number_text(value: int) -> str:
 
 def digest(*parts: object) -> str:
     """A hash that tells contents apart, in 32 hexadecimal digits."""
-    joined = "\x1f".join("" if part is None else str(part) for part in parts)
-    return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    found = hashlib.sha256()
+    for part in parts:
+        text = ("" if part is None else str(part)).encode("utf-8", "surrogatepass")
+        found.update(len(text).to_bytes(8, "big") + text)
+    return found.hexdigest()[:32]
 
 
 def clean_metadata(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class NamespaceIndex:
 
         `key`, `live`; `session`, `speaker`, `role`, `type`, `state`, `origin`, `trust` (numbers
         into the tables of strings); `event_at`, `recorded_at`, `valid_from`, `valid_to`,
-        `expires_at` (microseconds; `columns.NONE` if unknown); `shape`; `words`;
+        `expires_at` (microseconds; `columns.NONE` if unknown); `shape`; `utility`; `words`;
         `first_passage`, `passages`; `first_mention`, `mentions`.
         """
         return self._slots[name].view
@@ -192,6 +192,7 @@ class NamespaceIndex:
         for name in _TIMES:
             slots[name].extend(times(getattr(row, name) for row in rows))
         slots["shape"].extend([row.shape for row in rows])
+        slots["utility"].extend([row.utility for row in rows])
         words = np.bincount(owner - first_slot, lengths, minlength=len(rows)).astype(np.int32)
         slots["words"].extend(words)
         slots["first_passage"].extend(first_passage + np.cumsum(counts) - counts)
@@ -263,7 +264,7 @@ def _slot_columns() -> dict[str, Column]:
     columns |= {name: Column(np.int32) for name in _NAMES}
     columns |= {name: Column(np.int32) for name in ("shape", "words", "passages", "mentions")}
     columns |= {name: Column(np.int64) for name in ("first_passage", "first_mention")}
-    return columns | {"live": Column(bool)}
+    return columns | {"live": Column(bool), "utility": Column(np.float32)}
 
 
 def _passage_columns() -> dict[str, Column]:
