@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 REPO = Path(__file__).resolve().parents[1]
-CALM = 0.1  # others may take this share of the machine in a repeat that counts as calm
+CALM = 0.5  # others may take this share of the machine in a repeat that counts as calm
 RESULTS = REPO / "benchmarks" / "results"
 
 
@@ -113,7 +113,7 @@ class Others:
 
 
 def wait_for_calm(patience_s: float) -> float:
-    """Sleep until others take little of the machine, or the patience is over; what is left of it."""
+    """Sleep until others leave enough of the machine, or patience ends; what is left of it."""
     started = time.perf_counter()
     while time.perf_counter() - started < patience_s:
         others = Others()

@@ -8,7 +8,7 @@ In: nothing but this repository (chat_turns.py makes the turns); the row `locomo
 says so, where that data is absent. Each repeat of a row is a fresh process; the floors (a numpy
 exact scan, FTS5, rows inserted by hand: floors.py) are measured in the same process over the same
 turns. With --tries a row is repeated until enough repeats were calm (other processes took less than
-a tenth of the machine), or so often; the calmest are kept, whatever they measured.
+half of the machine), or so often; the calmest are kept, whatever they measured.
 Out: benchmarks/results/speed.json; `plot_speed.py` turns it into tables and plots.
 """
 
