@@ -1,6 +1,7 @@
-"""Print what recall reaches, out of fold: markdown to the screen, JSON to `benchmarks/results`.
+"""Print what recall reaches, out of fold; JSON to `benchmarks/results`,
+the page to `docs/benchmarks-recall.md`.
 
-    python benchmarks/recall_table.py [--quick]
+    python benchmarks/recall_table.py [--quick | --no-ablations]
 
 Needs what `fit_ranking.py` needs. Every question is scored by a first score and trees that never
 saw its conversation, chat or question; the table of the packaged model, which saw all, says so.
@@ -17,11 +18,21 @@ import numpy as np
 
 from fit_ranking import SHOWN, Figures, Fit, evaluate, means
 from mneme.recall import model as packaged
+from mneme.recall.model import Model
 from ranking_fit import Sample, samples, score, searches
 from ranking_sets import FIELDS, Indexer, load_sets
 
 RESULTS = Path(__file__).parent / "results" / "recall.json"
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks-recall.md"
+HEAD = """# Recall
+
+Made by `python benchmarks/recall_table.py`; how the ranking works and was fitted is in
+[recall.md](recall.md). Percent, default settings, one model for all sets, no language model. Every
+figure is out of fold unless its heading says otherwise: the conversation, chat or question was
+never seen by what scored it. r@k: share of the evidence in the first k; S_all@k: share of questions
+whose sessions of evidence are all among the first k."""
 LEFT_OUT = {"conv-42", "conv-43"}
+Folds = dict[int, Model]
 GROUPS = {
     "related words": ("near_",),
     "coverage and phrases": ("cover", "pairs", "rarest", "best_idf"),
@@ -64,28 +75,50 @@ class Tables:
 
     def __init__(self) -> None:
         self.kept: dict[str, dict[str, Figures]] = {}
+        self.page = [HEAD]
 
     def add(self, title: str, rows: dict[str, Figures]) -> None:
         self.kept[title] = rows
-        print(f"\n### {title}\n\n{table(rows)}", flush=True)
+        self.say(f"## {title}\n\n{table(rows)}")
+
+    def say(self, part: str) -> None:
+        self.page.append(part)
+        print(f"\n{part}", flush=True)
+
+    def write(self, plain: Figures) -> None:
+        kept = {"tables": self.kept, "by_category": plain}
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+        PAGE.write_text("\n\n".join(self.page) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only what needs no more fits")
-    quick = parser.parse_args().quick
-    corpora, indexer, tables = load_sets(), Indexer(), Tables()
+    parser.add_argument("--no-ablations", action="store_true", help="leave out groups of signals")
+    arguments = parser.parse_args()
+    corpora, indexer = load_sets(), Indexer()
     fit = Fit(corpora, indexer, vectors=True)
-    models = fit.out_of_fold()
+    lexical = Fit(corpora, indexer, vectors=False)
+    levels = 0 if arguments.quick else 1 if arguments.no_ablations else 2
+    show((fit, fit.out_of_fold()), (lexical, lexical.out_of_fold()), levels)
+
+
+def show(hybrid: tuple[Fit, Folds], words: tuple[Fit, Folds], levels: int) -> None:
+    """Print the tables and keep them: 0 the quick ones, 1 also those of fits, 2 also ablations."""
+    tables = Tables()
+    (fit, models), (lexical, lexical_models) = hybrid, words
     plain = evaluate(fit, models, fit.test())
     hidden = {f"without {f}": evaluate(fit, models, fit.test(f"hide-{f}")) for f in FIELDS}
     hidden["LongMemEval's sessions made even"] = evaluate(fit, models, fit.test("even"))
     tables.add("Out of fold, and with a field hidden from every turn", {"all": plain} | hidden)
-    print(f"\n### By category, out of fold\n\n{by_category(plain)}", flush=True)
+    tables.say(f"## By category, out of fold\n\n{by_category(plain)}")
+    found = evaluate(lexical, lexical_models, lexical.test())
+    tables.add("Questions without a vector (words alone), out of fold", {"words alone": found})
     first_only = means(fit.test(), [-_places(s) for s in fit.test()])
     tables.add("Out of fold, the linear first score alone", {"linear": first_only})
     tables.add("The packaged model, which saw all of it (in sample)", {"in sample": _packaged(fit)})
-    if not quick:
+    if levels >= 1:
         without = fit.without(LEFT_OUT)
         tested = [s for s in _test_with(fit, without) if s.case.corpus in LEFT_OUT]
         tables.add(
@@ -93,12 +126,9 @@ def main() -> None:
             {"42 and 43": means(tested, [score(without, fit.names, s) for s in tested])},
         )
         tables.add("Each set scored by a model that was fitted on the other sets", _by_set(fit))
+    if levels >= 2:
         tables.add("Signals taken from the trees (the first score keeps its own)", _ablations(fit))
-    lexical = Fit(corpora, indexer, vectors=False)
-    found = evaluate(lexical, lexical.out_of_fold(), lexical.test())
-    tables.add("Questions without a vector (words alone), out of fold", {"words alone": found})
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"tables": tables.kept, "by_category": plain}, indent=1) + "\n")
+    tables.write(plain)
 
 
 def _places(sample: Sample) -> np.ndarray:
