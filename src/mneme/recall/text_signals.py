@@ -105,10 +105,11 @@ def pairs(view: View) -> dict[str, Floats]:
 
 def _codes_of(index: NamespaceIndex, slots: Slots) -> tuple[npt.NDArray[np.uint32], Slots]:
     """The codes of some texts, one after the other, and whose each is."""
-    lengths = index.column("words")[slots].astype(np.int64)
-    owner = np.repeat(np.arange(len(slots)), lengths)
-    passage = np.minimum(index.column("first_passage")[slots], index.passages - 1)
-    start = index.passage_column("first_code")[passage] - (np.cumsum(lengths) - lengths)
+    held = np.flatnonzero(index.column("words")[slots])
+    lengths = index.column("words")[slots[held]].astype(np.int64)
+    owner = np.repeat(held, lengths)
+    start = index.passage_column("first_code")[index.column("first_passage")[slots[held]]]
+    start = start - (np.cumsum(lengths) - lengths)
     return index.codes[np.repeat(start, lengths) + np.arange(len(owner))], owner
 
 
@@ -150,9 +151,9 @@ def _both(view: View, scale: np.float32) -> Floats:
 def likeness(view: View) -> dict[str, Floats]:
     """Cosines to the best candidates, and to those of the same session."""
     c, ix = view.candidates, view.index
-    rows = np.minimum(ix.column("first_passage")[c], ix.passages - 1)
-    vectors = ix.vectors.take(rows)
-    vectors[ix.column("passages")[c] == 0] = 0
+    filled = np.flatnonzero(ix.column("passages")[c])
+    vectors = np.zeros((len(c), ix.vectors.dim), np.float32)
+    vectors[filled] = ix.vectors.take(ix.column("first_passage")[c[filled]])
     likeness = vectors @ vectors[:8].T
     for i in range(min(8, len(c))):
         likeness[i, i] = np.nan

@@ -78,10 +78,10 @@ def lift(
     dense = values[:, names.index("scope_dense")]
     fits = dense >= _FITS_DENSE if dense.any() else cover >= _FITS_COVER
     wishes = np.flatnonzero(fits)
-    if not len(wishes) or len(margin) < _PLACE:
+    if not len(wishes) or len(margin) <= _PLACE:
         return margin
     best = int(wishes[np.argmax(dense[wishes] + np.float32(0.3) * cover[wishes])])
-    above = np.sort(np.delete(margin, best))[1 - _PLACE]
+    ninth = np.sort(np.delete(margin, best))[-_PLACE]
     lifted = margin.copy()
-    lifted[best] = max(float(lifted[best]), float(np.nextafter(above, -np.inf)))
+    lifted[best] = max(float(lifted[best]), float(np.nextafter(ninth, np.inf)))
     return lifted
