@@ -28,12 +28,14 @@ from ranking_sets import Case, Corpus, Indexer, moment, variant
 POOL_KEPT = 200  # turns of a pool that the first score is fitted on, beside evidence and
 POOL_DRAWN = 100  # this many of the rest
 FIRST_L2 = 1e-3
+NEGATIVES_KEPT = 70  # candidates without evidence that the trees see, beside
+NEGATIVES_DRAWN = 0.25  # this share of the rest
 ROUNDS = 200
 TREES = {
     "objective": "lambdarank", "lambdarank_truncation_level": 20, "label_gain": [0, 1],
     "learning_rate": 0.05, "num_leaves": 12, "max_depth": 5, "min_data_in_leaf": 60,
     "feature_fraction": 0.4, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 10,
-    "max_bin": 63, "seed": 1, "deterministic": True, "force_row_wise": True, "num_threads": 1,
+    "max_bin": 63, "seed": 1, "deterministic": True, "force_row_wise": True, "num_threads": 2,
     "verbosity": -1,
 }  # fmt: skip
 
@@ -174,9 +176,18 @@ def fit_trees(
     training = [sample for sample in training if sample.right.any()]
     kept = [place for place, name in enumerate(names) if name not in dropped]
     names_kept = tuple(names[place] for place in kept)
-    groups = [len(sample.right) for sample in training]
-    values = np.concatenate([sample.values[:, kept] for sample in training])
-    right = np.concatenate([sample.right for sample in training])
+    draw = np.random.default_rng(0)
+    parts = []
+    for sample in training:
+        keep = (np.arange(len(sample.right)) < NEGATIVES_KEPT) | sample.right
+        parts.append(keep | (draw.random(len(keep)) < NEGATIVES_DRAWN))
+    groups = [int(keep.sum()) for keep in parts]
+    values = np.concatenate(
+        [sample.values[keep][:, kept] for sample, keep in zip(training, parts, strict=True)]
+    )
+    right = np.concatenate(
+        [sample.right[keep] for sample, keep in zip(training, parts, strict=True)]
+    )
     weight = np.repeat(_weights([sample.case for sample in training]), groups)
     data = lightgbm.Dataset(
         values, right.astype(int), group=groups, weight=weight / weight.mean(),

@@ -1,7 +1,7 @@
 """Print what recall reaches, out of fold; JSON to `benchmarks/results`,
 the page to `docs/benchmarks-recall.md`.
 
-    python benchmarks/recall_table.py [--quick | --no-ablations]
+    python benchmarks/recall_table.py [--quick | --no-ablations | --page]
 
 Needs what `fit_ranking.py` needs. Every question is scored by a first score and trees that never
 saw its conversation, chat or question; the table of the packaged model, which saw all, says so.
@@ -75,28 +75,36 @@ class Tables:
 
     def __init__(self) -> None:
         self.kept: dict[str, dict[str, Figures]] = {}
-        self.page = [HEAD]
 
     def add(self, title: str, rows: dict[str, Figures]) -> None:
         self.kept[title] = rows
-        self.say(f"## {title}\n\n{table(rows)}")
-
-    def say(self, part: str) -> None:
-        self.page.append(part)
-        print(f"\n{part}", flush=True)
+        print(f"\n## {title}\n\n{table(rows)}", flush=True)
 
     def write(self, plain: Figures) -> None:
         kept = {"tables": self.kept, "by_category": plain}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
-        PAGE.write_text("\n\n".join(self.page) + "\n")
+        write_page()
+
+
+def write_page() -> None:
+    """The page of the results that are kept."""
+    kept = json.loads(RESULTS.read_text())
+    parts = [HEAD]
+    parts += [f"## {title}\n\n{table(rows)}" for title, rows in kept["tables"].items()]
+    parts.append(f"## By category, out of fold\n\n{by_category(kept['by_category'])}")
+    PAGE.write_text("\n\n".join(parts) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="only what needs no more fits")
     parser.add_argument("--no-ablations", action="store_true", help="leave out groups of signals")
+    parser.add_argument("--page", action="store_true", help="only write the page of kept results")
     arguments = parser.parse_args()
+    if arguments.page:
+        write_page()
+        return
     corpora, indexer = load_sets(), Indexer()
     fit = Fit(corpora, indexer, vectors=True)
     lexical = Fit(corpora, indexer, vectors=False)
@@ -112,7 +120,7 @@ def show(hybrid: tuple[Fit, Folds], words: tuple[Fit, Folds], levels: int) -> No
     hidden = {f"without {f}": evaluate(fit, models, fit.test(f"hide-{f}")) for f in FIELDS}
     hidden["LongMemEval's sessions made even"] = evaluate(fit, models, fit.test("even"))
     tables.add("Out of fold, and with a field hidden from every turn", {"all": plain} | hidden)
-    tables.say(f"## By category, out of fold\n\n{by_category(plain)}")
+    print(f"\n## By category, out of fold\n\n{by_category(plain)}", flush=True)
     found = evaluate(lexical, lexical_models, lexical.test())
     tables.add("Questions without a vector (words alone), out of fold", {"words alone": found})
     first_only = means(fit.test(), [-_places(s) for s in fit.test()])

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["CANDIDATES", "Mode", "Question", "Ranked", "rank"]
 
 Mode = Literal["hybrid", "lexical", "dense"]
-CANDIDATES: Final = 80
+CANDIDATES: Final = 100
 _UTILITY: Final = 1.0  # the most that use can add to, or take from, a candidate's margin
 
 
