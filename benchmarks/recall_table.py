@@ -1,5 +1,5 @@
 """Print what recall reaches, out of fold; JSON to `benchmarks/results`,
-the page to `docs/benchmarks-recall.md`.
+the page to `docs/benchmarks-recall.md` (by recall_page.py).
 
     python benchmarks/recall_table.py [--quick | --no-ablations | --page]
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+import recall_page
 from fit_ranking import SHOWN, Figures, Fit, evaluate, means
 from mneme.recall import model as packaged
 from mneme.recall.model import Model
@@ -23,14 +24,6 @@ from ranking_fit import Sample, samples, score, searches
 from ranking_sets import FIELDS, Indexer, load_sets
 
 RESULTS = Path(__file__).parent / "results" / "recall.json"
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks-recall.md"
-HEAD = """# Recall
-
-Made by `python benchmarks/recall_table.py`; how the ranking works and was fitted is in
-[recall.md](recall.md). Percent, default settings, one model for all sets, no language model. Every
-figure is out of fold unless its heading says otherwise: the conversation, chat or question was
-never seen by what scored it. r@k: share of the evidence in the first k; S_all@k: share of questions
-whose sessions of evidence are all among the first k."""
 LEFT_OUT = {"conv-42", "conv-43"}
 Folds = dict[int, Model]
 GROUPS = {
@@ -84,16 +77,7 @@ class Tables:
         kept = {"tables": self.kept, "by_category": plain}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
-        write_page()
-
-
-def write_page() -> None:
-    """The page of the results that are kept."""
-    kept = json.loads(RESULTS.read_text())
-    parts = [HEAD]
-    parts += [f"## {title}\n\n{table(rows)}" for title, rows in kept["tables"].items()]
-    parts.append(f"## By category, out of fold\n\n{by_category(kept['by_category'])}")
-    PAGE.write_text("\n\n".join(parts) + "\n")
+        recall_page.main()
 
 
 def main() -> None:
@@ -103,7 +87,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="only write the page of kept results")
     arguments = parser.parse_args()
     if arguments.page:
-        write_page()
+        recall_page.main()
         return
     corpora, indexer = load_sets(), Indexer()
     fit = Fit(corpora, indexer, vectors=True)

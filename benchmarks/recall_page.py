@@ -1,0 +1,110 @@
+"""Make docs/benchmarks-recall.md out of benchmarks/results/recall.json, without measuring anew.
+
+python benchmarks/recall_page.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "benchmarks-recall.md"
+WANTED = (  # set, figure, what to reach
+    ("locomo", "r@10", 80), ("locomo", "r@20", 86),
+    ("lme_hay_s", "r@10", 93), ("lme_hay_s", "S_all@5", 89),
+    ("lme_hay_m", "r@10", 88), ("lme_hay_m", "S_all@10", 87),
+    ("beam100k", "r@10", 63), ("beam100k event_ordering", "r@10", 15),
+    ("beam100k instruction_following", "r@10", 65), ("beam500k", "r@10", 60),
+)  # fmt: skip
+SHOWN = {
+    "locomo": ("r@10", "r@20"), "lme_hay_s": ("r@10", "S_all@5"),
+    "lme_hay_m": ("r@10", "S_all@10"), "beam100k": ("r@10",), "beam500k": ("r@10",),
+    "beam100k event_ordering": ("r@10",), "beam100k instruction_following": ("r@10",),
+}  # fmt: skip
+PLAIN = "Out of fold, and with a field hidden from every turn"
+
+HEAD = """# Recall
+
+Share of the evidence among the first ten (or twenty) turns, in percent: default settings, the same
+for all sets, no language model. Out of fold: each conversation, question or chat is scored by
+weights that never saw it. `python benchmarks/recall_table.py` measures all of it,
+`python benchmarks/recall_page.py` writes this page from what it kept. How it works:
+[recall.md](recall.md). The sets are described in that page too; none of them is in the package.
+
+"""
+NOTES = """
+Words alone means questions without a vector (no embedder, or one that is down). S_all@5 asks that
+all sessions with evidence are among the first five; it cannot be told where sessions are hidden.
+
+What is not reached: `lme_hay_m` r@10 and BEAM's `event_ordering`, each by less than half a point;
+the second rests on 20 questions with many evidence turns each, of which the first ten places can
+hold only some. Another seed of the trees moves the figures of whole sets by about half a point and
+those of 20 questions by two to five. Settings (number of trees, candidates, the threshold of a
+wish) were chosen by looking at these same figures: expect them to be slightly optimistic.
+
+**Kinds of conversation that the weights never saw.** A model fitted on two kinds of sets and scored
+on the third ("fitted on the other sets" below; plain BM25 in brackets): locomo 71.1 (62.6 with the
+speaker), lme_hay_s 85.5 (88.7), lme_hay_m 68.4 (79.8), beam100k 54.2 (39.3), beam500k 49.1 (34.6).
+On two of five it loses to BM25: weights do not carry over to every kind. On AMST-Bench, which
+nothing was fitted on, the packaged model finds 46.3 at ten, words alone 48.8, BM25 44.7, vectors
+alone 43.5. The packaged model saw all three kinds.
+
+Where it is weak: `summarization` (10 at ten), `event_ordering`, LoCoMo's `multi-hop` and
+`open-domain`, preferences that no word of the question names. The packaged model saw all of these
+questions: its own figures are in sample and flatter.
+"""
+
+
+def line(found: dict[str, Any]) -> str:
+    """One row of figures."""
+    cells = []
+    for group, names in SHOWN.items():
+        figures = found.get(group)
+        known = figures and (figures.get("questions") or True)
+        cells.append(
+            "/".join(f"{figures[n]:.1f}" if figures.get(n) else "-" for n in names)
+            if known
+            else "-"
+        )
+    return " | ".join(cells)
+
+
+def table(rows: dict[str, Any]) -> str:
+    """The rows of one measurement."""
+    titles = " | ".join(f"{group} {'/'.join(names)}" for group, names in SHOWN.items())
+    lines = [f"| | {titles} |", "|---" * (len(SHOWN) + 1) + "|"]
+    lines += [f"| {name} | {line(found)} |" for name, found in rows.items()]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    kept = json.loads((HERE / "results" / "recall.json").read_text("utf-8"))
+    tables, found = kept["tables"], kept["tables"][PLAIN]["all"]
+    text = HEAD + "| set | figure | reach | out of fold | reached |\n|---|---|---|---|---|\n"
+    for group, name, reach in WANTED:
+        value = found[group][name]
+        met = "yes" if value >= reach else "**no**"
+        text += f"| {group} | {name} | {reach} | {value:.1f} | {met} |\n"
+    left_out = next(rows for title, rows in tables.items() if "42 and 43" in title)
+    value = left_out["42 and 43"]["locomo"]["r@10"]
+    met = "yes" if value >= 78 else "**no**"
+    text += f"| locomo 42 and 43, fitted without them | r@10 | 78 | {value:.1f} | {met} |\n"
+    text += NOTES
+    for title, rows in tables.items():
+        text += f"\n## {title}\n\n{table(rows)}\n"
+    text += (
+        "\n## By category, out of fold\n\n| set and category | questions | r@5 | r@10 | r@20 |\n"
+    )
+    text += "|---|---|---|---|---|\n"
+    for group in sorted(kept["by_category"]):
+        if " " in group:
+            named = kept["by_category"][group]
+            cells = " | ".join(f"{named[k]:.1f}" for k in ("r@5", "r@10", "r@20"))
+            text += f"| {group} | {named['questions']} | {cells} |\n"
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
