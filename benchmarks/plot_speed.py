@@ -247,6 +247,19 @@ def machine_line(facts: dict[str, Any]) -> str:
     )
 
 
+def others_line(speed: dict[str, Any]) -> str:
+    """How much of the machine others took, row by row."""
+    shares = {
+        row.replace("_", " "): f["others_share"]
+        for row, f in speed["rows"].items()
+        if "others_share" in f
+    }
+    parts = [f"{row} {f['median']:.0%}" for row, f in shares.items()]
+    return (
+        "Taken by other processes meanwhile (median of the repeats kept): " + ", ".join(parts) + "."
+    )
+
+
 def fill(text: str, parts: dict[str, str]) -> str:
     """Put each part between its two marker lines."""
     for name, body in parts.items():
@@ -335,6 +348,7 @@ def main() -> None:
     if speed:
         parts |= {"speed": speed_table(speed), "bulk": bulk_table(speed)}
         parts |= {"latencies": detail_table(speed), "machine": machine_line(speed["machine"])}
+        parts["others"] = others_line(speed)
     if footprint:
         parts["footprint"] = footprint_table(footprint)
     if peers:
