@@ -143,7 +143,8 @@ def footprint_table(found: dict[str, Any]) -> str:
     if packages := found.get("packages"):
         count, size = packages["packages"], packages["installed_mb"]
         table_mb = number(packages["table_mb"])
-        base = ", ".join(f"{n} {number(mb)}" for n, mb in list(packages["largest_mb"].items())[:3])
+        largest = sorted(packages["largest_mb"].items(), key=lambda pair: -pair[1])
+        base = ", ".join(f"{n} {number(mb)}" for n, mb in largest[:3])
         rows += [
             ["packages that the wheel brings", str(count), "<= 16", verdict(count, 16), "-"],
             [
