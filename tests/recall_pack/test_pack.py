@@ -82,11 +82,18 @@ class TestLaws:
         numbers = list(range(1, len(context.hits) + 1))
         assert [citation.n for citation in context.citations] == numbers
         assert [int(n) for n in re.findall(r"\[\s*(\d+)\s*\]", context.text)] == numbers
-        cubes = [found.cube for found in context.hits]
-        assert [c.cube_id for c in context.citations] == [cube.id for cube in cubes]
-        assert len({cube.id for cube in cubes}) == len(cubes)
-        for citation, cube in zip(context.citations, cubes, strict=True):
-            assert 0 <= citation.start < citation.end <= len(cube.text)
+        cubes = {found.cube.id: found.cube for found in context.hits}
+        assert {c.cube_id for c in context.citations} == set(cubes)
+        assert len(cubes) == len(context.hits)
+        for citation in context.citations:
+            assert 0 <= citation.start < citation.end <= len(cubes[citation.cube_id].text)
+
+    @given(made=memories, budget=st.integers(0, 600))
+    def test_hits_come_best_first(
+        self, hit: HitMaker, made: list[tuple[str, dict[str, object]]], budget: int
+    ) -> None:
+        ranks = [found.rank for found in packed(many(hit, made), budget).hits]
+        assert ranks == sorted(ranks)
 
     @given(made=memories)
     def test_each_section_is_in_order_of_time_with_unknown_times_last(

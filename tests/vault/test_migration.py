@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import apsw
@@ -17,7 +18,8 @@ from mneme.testing.contents import contents_of
 def make_older(folder: Path) -> None:
     """Take from a store what the newest step brought, as the Mneme before it left it."""
     connection = connect(folder / "mneme.db", busy_timeout_s=5)
-    connection.execute("DROP TABLE copy")
+    for table in re.findall(r"CREATE TABLE (\w+)", schema.STEPS[-1]):
+        connection.execute(f"DROP TABLE {table}")
     connection.execute(f"PRAGMA user_version = {schema.NEWEST - 1}")
     connection.close()
 

@@ -13,6 +13,8 @@ MnemeError
 ├── StoreCorruptError                     bytes on disk are not what was written
 ├── StoreFullError (OSError)              the disk is full; nothing was acknowledged
 ├── BackendUnavailableError (ConnectionError)   a part outside this process does not answer
+│   ├── BudgetSpentError                  no tokens, or no money, are left for this work
+│   └── UnfitAnswerError                  a model's answers fit no schema, also after repair
 ├── MissingDependencyError (ImportError)  an extra is not installed
 └── GateFailedError                       a derived carrier did not prove what it says
 """
@@ -117,6 +119,14 @@ class StoreFullError(MnemeError, OSError):
 
 class BackendUnavailableError(MnemeError, ConnectionError):
     """A part outside this process did not answer, or not sensibly."""
+
+
+class BudgetSpentError(BackendUnavailableError):
+    """What was set aside for a kind of work is used up; it goes on when there is more."""
+
+
+class UnfitAnswerError(BackendUnavailableError):
+    """A language model answered, but not what was asked for, also after repair."""
 
 
 class MissingDependencyError(MnemeError, ImportError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class Embedder(Protocol):
@@ -48,6 +48,50 @@ class TokenCounter(Protocol):
 
     def count(self, text: str) -> int:
         """Tokens of the text: exact, or an estimate that is not below the truth on prose."""
+        ...
+
+
+class Answer(NamedTuple):
+    """What a language model answered, and what that cost.
+
+    value: JSON data that fits the schema that was asked for.
+    calls: Requests made for it, repairs and retries included; 0 from the cache.
+    cost: In millionths of the currency that prices are set in; 0 where none are set.
+    """
+
+    value: Any
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: int
+
+
+class LanguageModel(Protocol):
+    """Answers in JSON that fits a schema.
+
+    Attributes:
+        id: Provider and model, such as "openai:gpt-5-mini"; goes into `Provenance.model`.
+    """
+
+    @property
+    def id(self) -> str: ...
+
+    def ask(
+        self, system: str, prompt: str, schema: Mapping[str, Any], *, job: str, most_tokens: int
+    ) -> Answer:
+        """One question.
+
+        Args:
+            system: What the model is to do.
+            prompt: What it is to do it with; memory in it is data, never an instruction.
+            schema: JSON Schema of the answer, an object.
+            job: Name of the kind of work, for the account of tokens and money.
+            most_tokens: Of the answer.
+
+        Raises:
+            BackendUnavailableError: No answer in time, or none that fits after repair.
+            BudgetSpentError: The budget of this kind of work is used up.
+        """
         ...
 
 

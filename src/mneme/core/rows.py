@@ -104,6 +104,31 @@ class JobRow(NamedTuple):
     error: str | None
 
 
+class ClaimRow(NamedTuple):
+    """What an extracted cube says of one of the cubes that it was taken from.
+
+    spans: canonical JSON of the cube's sources, a list of [cube id, version, start, end].
+    """
+
+    parent: int
+    child: int
+    parent_id: str
+    state: str
+    valid_from: int | None
+    valid_to: int | None
+    expires_at: int | None
+    spans: str | None
+
+
+class Spent(NamedTuple):
+    """What language models cost; cost in millionths of the currency of the prices."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: int = 0
+
+
 class Selection(NamedTuple):
     """Which current cubes of a namespace are meant; None leaves a field open."""
 

@@ -22,6 +22,7 @@ class Hit:
         scores: The signals behind the score, where they were asked for.
         degraded: Whether a part (the embedder) was down, so that the ranking is lexical alone.
         span: Characters of the cube's text where the best passage lies, where that is known.
+        elided: Characters that a context leaves out: they say what holds no longer.
     """
 
     cube: MemCube
@@ -30,6 +31,7 @@ class Hit:
     scores: Mapping[str, float] | None = None
     degraded: bool = False
     span: tuple[int, int] | None = None
+    elided: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,9 @@ class Context:
 
     Attributes:
         text: Goes into a prompt as it is; empty if nothing fits or nothing was found.
-        hits: The hits that are in the text, in its order.
+        hits: The hits that are in the text, best first.
         tokens: Tokens of `text`, by the counter in use; never above the budget.
-        citations: One for each hit, in the same order.
+        citations: One for each hit, in the order of the text.
         degraded: Whether one of the hits given was found without the embedder.
     """
 

@@ -83,20 +83,20 @@ class _Packing:
         cube, reach = hit.cube, room * _CHARS_PER_TOKEN
         whole = trim(cube.text, 0, len(cube.text))
         if whole[1] - whole[0] <= reach:
-            tokens = self._price(cube, *whole)
+            tokens = self._price(hit, *whole)
             if tokens <= room:
                 return _Item(hit, whole, tokens)
-        if self._price(cube, 0, 0) + _LEAST_TOKENS > room:
+        if self._price(hit, 0, 0) + _LEAST_TOKENS > room:
             return None
         span = fit_span(
-            cube.text, hit.span, reach, lambda start, end: self._price(cube, start, end) <= room
+            cube.text, hit.span, reach, lambda start, end: self._price(hit, start, end) <= room
         )
         if span is None or self.counter.count(cube.text[slice(*span)]) < _LEAST_TOKENS:
             return None
-        return _Item(hit, span, self._price(cube, *span))
+        return _Item(hit, span, self._price(hit, *span))
 
-    def _price(self, cube: MemCube, start: int, end: int) -> int:
-        return self._cost(render(cube, self.digits, (start, end)))
+    def _price(self, hit: Hit, start: int, end: int) -> int:
+        return self._cost(render(hit.cube, self.digits, (start, end), hit.elided))
 
     def _cost(self, lines: str) -> int:
         return self.counter.count(lines + "\n")
@@ -151,10 +151,10 @@ def _assemble(items: list[_Item], counter: TokenCounter, *, degraded: bool) -> C
         header = STANDING_HEADER if is_standing(cube) else MEMORY_HEADER
         if header not in lines:
             lines.append(header)
-        lines.append(render(cube, n, item.span))
+        lines.append(render(cube, n, item.span, item.hit.elided))
         citations.append(Citation(n, cube.id, cube.version, *item.span))
     text = "\n".join(lines)
-    hits = tuple(item.hit for item in order)
+    hits = tuple(sorted((item.hit for item in order), key=lambda hit: hit.rank))
     return Context(text, hits, counter.count(text), tuple(citations), degraded)
 
 

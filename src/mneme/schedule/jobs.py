@@ -1,22 +1,26 @@
-"""What each kind of job does, and how jobs are taken, retried and put aside.
+"""How jobs are taken, run, retried and put aside.
 
-A job is taken under a lease: if its holder dies, the next process takes it over. Every job may run
-twice without harm.
+Jobs are named by strings: the queue knows only its own upkeep, others bring the rest. A job is
+taken under a lease: if its holder dies, the next process takes it over. Every job may run twice
+without harm.
 """
 
 from __future__ import annotations
 
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from mneme.core.errors import BackendUnavailableError, MnemeError
 from mneme.vault.erase import SCRUB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from mneme.core.rows import JobRow
     from mneme.schedule.usage import Usage
     from mneme.vault.vault import Vault
+
+    Handler = Callable[[JobRow], None]
 
 MOST_TRIES = 5
 LEASE_US = 60_000_000
@@ -26,18 +30,38 @@ _LONGEST_SCRUB_WAIT_US = 2_000_000  # an erasure ends within seconds of the read
 
 
 class Jobs:
-    """Runs the jobs of a vault."""
+    """Runs the jobs of a vault, one at a time in this process.
 
-    def __init__(self, vault: Vault, usage: Usage) -> None:
+    Args:
+        vault: Whose jobs they are.
+        usage: Flushed before each look for a job.
+        handlers: What further kinds of jobs do; each may run twice without harm.
+    """
+
+    def __init__(
+        self, vault: Vault, usage: Usage, handlers: Mapping[str, Handler] | None = None
+    ) -> None:
         self._vault, self._usage = vault, usage
-        self._kinds: dict[str, Callable[[JobRow], None]] = {
+        self._running = RLock()
+        self._kinds: dict[str, Handler] = {
             "embed": self._embed,
             "expire": self._expire,
             SCRUB: self._scrub,
+            **(handlers or {}),
         }
 
     def run_one(self) -> bool:
-        """Run the job that has been due longest; False if none is due."""
+        """Run the job that has been due longest, after the one at work; False if none is due."""
+        with self._running:
+            return self._run_one()
+
+    def keep_on(self, job: JobRow) -> bool:
+        """Lengthen the lease of a long job; False if another process has taken it over."""
+        with self._vault.parts.store.write() as tx:
+            tx.ledger.extend_lease(job, self._vault.parts.clock.now_us() + LEASE_US)
+            return tx.ledger.holds_lease(job)
+
+    def _run_one(self) -> bool:
         self._usage.flush()
         store, now = self._vault.parts.store, self._vault.parts.clock.now_us()
         with store.read() as tx:
@@ -76,12 +100,7 @@ class Jobs:
             )
 
     def _embed(self, job: JobRow) -> None:
-        def keep_on() -> bool:
-            with self._vault.parts.store.write() as tx:
-                tx.ledger.extend_lease(job, self._vault.parts.clock.now_us() + LEASE_US)
-                return tx.ledger.holds_lease(job)
-
-        self._vault.upkeep.embed_missing(keep_on=keep_on)
+        self._vault.upkeep.embed_missing(keep_on=lambda: self.keep_on(job))
 
     def _expire(self, _job: JobRow) -> None:
         due = self._vault.lives.expire_due()

@@ -26,6 +26,8 @@ class Draft:
         request: Names the request, so that its repetition writes nothing.
         request_content: What the request asks; other content under the same name is a conflict.
         indexed: Whether searches look into its text; not where its parts are indexed instead.
+        heard: The stage at which written memory shall read it; None: never.
+        model: Fingerprint of the language model that wrote the text.
     """
 
     text: str
@@ -49,6 +51,10 @@ class Draft:
     request: str | None = None
     request_content: str = ""
     indexed: bool = True
+    heard: str | None = None
+    valid_from: int | None = None
+    valid_to: int | None = None
+    model: str | None = None
 
 
 class Kept(NamedTuple):

@@ -20,7 +20,7 @@ from mneme.core.errors import (
 )
 from mneme.core.lifecycle import State
 from mneme.vault import audit
-from mneme.vault.write import SOURCE
+from mneme.vault.write import RULES, SOURCE, enqueue_reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,6 +99,9 @@ class Eraser:
             copies = self._copies(tx, known, doomed)
             if known is not None and doomed:
                 namespace = tx.cubes.touch_namespace(path)
+                self._read_again(tx, path, namespace, doomed)
+                for row in doomed:
+                    self._lives.reopen(tx, path, namespace, row.key)
                 for row in doomed:
                     for table, count in tx.erase(namespace.seq, row.key).items():
                         rows[table] = rows.get(table, 0) + count
@@ -145,6 +148,22 @@ class Eraser:
                 f"cube {held[0]!r} is held and cannot be erased; update(id, hold=False) first"
             )
         return list(found.values()), known
+
+    def _read_again(
+        self, tx: Transaction, path: str, namespace: Namespace, doomed: Sequence[VersionRow]
+    ) -> None:
+        """Have the other sources of what goes read again, so that it is made without what went."""
+        gone = {row.key for row in doomed}
+        others = {
+            parent
+            for row in doomed
+            if row.method == "extracted"
+            for parent in tx.ledger.parents(row.key, SOURCE)
+        } - gone
+        if others and gone & {p for row in doomed for p in tx.ledger.parents(row.key, SOURCE)}:
+            now = self._parts.clock.now_us()
+            tx.written.hear(namespace.number, sorted(others), RULES, now)
+            enqueue_reading(tx, path, now)
 
     def scrub(self) -> bool:
         """Leave no byte of what was deleted; False while a reader or a full disk prevents it."""

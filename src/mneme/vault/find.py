@@ -1,39 +1,80 @@
-"""Indexes in memory, one for each namespace in use, as fresh as the store at every search.
+"""Indexes in memory for each namespace in use, as fresh as the store at every search.
 
-A namespace's change counter, read with each search, tells whether this or another process wrote;
-then only the cubes changed since are read. The least used index goes when memory is short.
+What users wrote and what Mneme derived from it are indexed apart, so that what is derived neither
+displaces the words that it was taken from nor changes how they are weighed. A namespace's change
+counter, read with each search, tells whether this or another process wrote; then only the cubes
+changed since are read. The least used indexes go when memory is short.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from contextlib import contextmanager
+from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mneme.core.rows import Selection, Shown
 from mneme.govern.retention import is_hidden
 from mneme.vault.entries import best_span
+from mneme.vault.index.claims import Claims
 from mneme.vault.index.namespace import NamespaceIndex
+from mneme.vault.marks import DERIVED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from mneme.core.protocols import IndexRow
     from mneme.core.rows import Namespace
     from mneme.core.store import Transaction
     from mneme.vault.parts import Parts
     from mneme.vault.visible import Window
 
 _AS_OF_KEPT = 2
+_BLOCK_ROWS = 8192
+_CLAIM_BYTES = 1000  # about what a turn with a few statements takes
+
+
+class Indexes(NamedTuple):
+    """What is known of a namespace in memory.
+
+    Attributes:
+        ground: What users wrote: turns, documents, sections.
+        written: What Mneme derived from it.
+        claims: Which turns say only what holds no longer; empty for a past time.
+    """
+
+    ground: NamespaceIndex
+    written: NamespaceIndex
+    claims: Claims
+
+    def apply(self, rows: Iterable[IndexRow]) -> None:
+        """Take in changed cubes."""
+        stream = iter(rows)
+        while block := list(islice(stream, _BLOCK_ROWS)):
+            erased = [row for row in block if row.state == "erased"]  # their origin is gone, too
+            for row in erased:
+                self.claims.drop(row.key)
+            self.ground.apply(row for row in block if row.origin != DERIVED)
+            self.written.apply([*erased, *(row for row in block if row.origin == DERIVED)])
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory held."""
+        return self.ground.size_bytes + self.written.size_bytes + _CLAIM_BYTES * len(self.claims)
+
+
+def _nothing() -> Indexes:
+    return Indexes(NamespaceIndex(), NamespaceIndex(), Claims())
 
 
 class _Cached:
-    """An index, its lock, and up to where it was read."""
+    """The indexes, their lock, and up to where they were read."""
 
-    __slots__ = ("bytes", "embedder", "index", "lock", "seq")
+    __slots__ = ("bytes", "embedder", "indexes", "lock", "seq")
 
     def __init__(self) -> None:
-        self.index = NamespaceIndex()
+        self.indexes = _nothing()
         self.lock = Lock()
         self.seq = 0
         self.embedder: int | None = None
@@ -51,22 +92,22 @@ class Finder:
     def __init__(self, parts: Parts, budget_bytes: int) -> None:
         self._parts, self._budget_bytes = parts, budget_bytes
         self._cached: OrderedDict[str, _Cached] = OrderedDict()
-        self._past: OrderedDict[tuple[str, int, int], NamespaceIndex] = OrderedDict()
+        self._past: OrderedDict[tuple[str, int, int], Indexes] = OrderedDict()
         self._lock = Lock()
         self._held = 0
 
     @contextmanager
-    def index(self, path: str, as_of: int | None = None) -> Iterator[NamespaceIndex]:
-        """The index of a namespace, locked for this search."""
+    def indexes(self, path: str, as_of: int | None = None) -> Iterator[Indexes]:
+        """The indexes of a namespace, locked for this search."""
         if as_of is not None:
-            yield self._index_as_of(path, as_of)
+            yield self._indexes_as_of(path, as_of)
             return
         with self._lock:
             cached = self._cached.setdefault(path, _Cached())
             self._cached.move_to_end(path)
         with cached.lock:
             changed = self._refresh(path, cached)
-            yield cached.index
+            yield cached.indexes
             if changed:
                 self._weigh(cached)
         if changed:
@@ -120,10 +161,11 @@ class Finder:
             known = tx.cubes.namespace(path)
             embedder = self._embedder(tx)
             if embedder != cached.embedder:
-                cached.index, cached.seq, cached.embedder = NamespaceIndex(), 0, embedder
+                cached.indexes, cached.seq, cached.embedder = _nothing(), 0, embedder
             if known is None or known.seq == cached.seq:
                 return False
-            cached.index.apply(tx.entries.rows(known.number, cached.seq, embedder))
+            cached.indexes.apply(tx.entries.rows(known.number, cached.seq, embedder))
+            cached.indexes.claims.apply(tx.written.claims(known.number, cached.seq))
             cached.seq = known.seq
             return True
 
@@ -131,26 +173,27 @@ class Finder:
         embedder_id = self._parts.embedding.id
         return None if embedder_id is None else tx.entries.embedder_number(embedder_id)
 
-    def _index_as_of(self, path: str, as_of: int) -> NamespaceIndex:
+    def _indexes_as_of(self, path: str, as_of: int) -> Indexes:
         with self._parts.store.read() as tx:
             known: Namespace | None = tx.cubes.namespace(path)
             key = (path, known.seq if known else 0, as_of)
             with self._lock:
-                index = self._past.get(key)
-            if index is None:
-                index = NamespaceIndex()
+                indexes = self._past.get(key)
+            if indexes is None:
+                indexes = _nothing()
                 if known is not None:
                     rows = tx.entries.rows_as_of(known.number, as_of, self._embedder(tx))
-                    index.apply(rows)
-                index.prepare()
+                    indexes.apply(rows)
+                indexes.ground.prepare()
+                indexes.written.prepare()
         with self._lock:
-            self._past[key] = index
+            self._past[key] = indexes
             while len(self._past) > _AS_OF_KEPT:
                 self._past.popitem(last=False)
-        return index
+        return indexes
 
     def _weigh(self, cached: _Cached) -> None:
-        held = cached.index.size_bytes
+        held = cached.indexes.size_bytes
         with self._lock:
             self._held += held - cached.bytes
             cached.bytes = held

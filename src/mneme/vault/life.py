@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Follow = Callable[["Transaction", "Namespace", "VersionRow"], None]
 
 FORGOTTEN_WITH = "forgotten_with"  # edge: the child was hidden because the parent was
+SUPERSEDES = "supersedes"  # edge: the child holds no longer since the parent does
 
 _READABLE = tuple(s.value for s in State if s not in {State.FORGOTTEN, State.EXPIRED})
 _CASCADES = {"archive", "activate"}
@@ -145,7 +146,7 @@ class Lives:
             namespace = tx.cubes.touch_namespace(path)
             hidden: set[int] = set()
             for row in rows:
-                self._hide(tx, path, namespace, row, hidden)
+                self.hide(tx, path, namespace, row, hidden)
             return len(hidden)
 
     def restore(self, path: str, cube_id: str) -> tuple[VersionRow, str]:
@@ -273,7 +274,7 @@ class Lives:
         rows = tx.cubes.current_of_keys(namespace.number, tx.ledger.children(key, SOURCE))
         return [row for row in rows if row.method == "section"]
 
-    def _hide(
+    def hide(
         self,
         tx: Transaction,
         path: str,
@@ -281,17 +282,37 @@ class Lives:
         row: VersionRow,
         hidden: set[int],
     ) -> None:
+        """Forget a cube and what derives from it, within a transaction; `hidden` gets the keys."""
         if row.key in hidden:
             return
         hidden.add(row.key)
         gone = row._replace(state=State.FORGOTTEN, prior_state=row.state)
         self._version(tx, path, namespace, gone, "forget")
+        self.reopen(tx, path, namespace, row.key)
         for child in tx.cubes.current_of_keys(
             namespace.number, tx.ledger.children(row.key, SOURCE)
         ):
             if child.state != State.FORGOTTEN and child.key not in hidden:
                 tx.ledger.add_edges([(row.key, child.key, FORGOTTEN_WITH)])
-                self._hide(tx, path, namespace, child, hidden)
+                self.hide(tx, path, namespace, child, hidden)
+
+    def reopen(self, tx: Transaction, path: str, namespace: Namespace, key: int) -> None:
+        """Let what a cube superseded hold again, since the cube itself goes."""
+        for older in self._superseded(tx, namespace, key):
+            others = [
+                row
+                for row in tx.cubes.current_of_keys(
+                    namespace.number, tx.ledger.parents(older.key, SUPERSEDES)
+                )
+                if row.key != key and row.state != State.FORGOTTEN
+            ]
+            if older.valid_to is not None and not others:
+                again = older._replace(valid_to=None)
+                self._version(tx, path, namespace, again, "reopen")
+
+    def _superseded(self, tx: Transaction, namespace: Namespace, key: int) -> list[VersionRow]:
+        rows = tx.cubes.current_of_keys(namespace.number, tx.ledger.children(key, SUPERSEDES))
+        return [row for row in rows if row.state != State.FORGOTTEN]
 
     def _show(
         self, tx: Transaction, path: str, namespace: Namespace, row: VersionRow
@@ -299,11 +320,21 @@ class Lives:
         tx.ledger.set_parents(row.key, FORGOTTEN_WITH, [])
         back = row._replace(state=row.prior_state or State.ACTIVATED, prior_state=None)
         shown = self._version(tx, path, namespace, back, "restore")
+        for older in self._superseded(tx, namespace, row.key):
+            if older.valid_to is None:
+                ended = older._replace(valid_to=_later(row.valid_from, older.valid_from))
+                self._version(tx, path, namespace, ended, "supersede")
         with_it = tx.ledger.children(row.key, FORGOTTEN_WITH)
         for child in tx.cubes.current_of_keys(namespace.number, with_it):
             if child.state == State.FORGOTTEN:
                 self._show(tx, path, namespace, child)
         return shown
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    """The later of two times, of which either may be unknown."""
+    known = [time for time in (one, other) if time is not None]
+    return max(known, default=None)
 
 
 def _edited(method: str) -> str:

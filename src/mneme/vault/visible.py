@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from mneme.core.rows import Condition
+    from mneme.vault.index.claims import Claims
     from mneme.vault.index.columns import Strings
     from mneme.vault.index.namespace import NamespaceIndex
 
     Mask = npt.NDArray[np.bool_]
+
+_OF_DERIVED = frozenset({"type", "origin"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,11 @@ class Window:
     as_of: int | None = None
     conditions: tuple[Condition, ...] = ()
     include_archived: bool = False
+
+    @property
+    def derived(self) -> bool:
+        """Whether what Mneme derived is looked at, too: only where it is asked for."""
+        return self.types is not None or any(c.field in _OF_DERIVED for c in self.conditions)
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -64,6 +72,26 @@ def visible(index: NamespaceIndex, window: Window, keys: Collection[int] | None)
     if keys is not None:
         mask &= np.isin(index.column("key"), np.fromiter(keys, np.int64, len(keys)))
     return mask
+
+
+def holding(index: NamespaceIndex, window: Window, mask: Mask) -> Mask:
+    """Of derived cubes, those that hold now, unless a time or the whole past is asked for."""
+    if window.valid_at is not None or window.as_of is not None or window.include_archived:
+        return mask
+    last = index.column("valid_to")
+    held: Mask = mask & ((last == NONE) | (last > window.now))
+    return held
+
+
+def unretired(index: NamespaceIndex, claims: Claims, window: Window, mask: Mask) -> Mask:
+    """Without the turns all of whose statements hold no longer, or did not hold at `valid_at`."""
+    if window.as_of is not None:
+        return mask
+    if window.valid_at is None:
+        gone = claims.retired(window.now)
+    else:
+        gone = np.array(claims.outside(window.valid_at), np.int64)
+    return mask & ~np.isin(index.column("key"), gone) if len(gone) else mask
 
 
 def _limit_times(index: NamespaceIndex, window: Window, mask: Mask) -> None:

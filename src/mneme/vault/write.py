@@ -10,9 +10,10 @@ from mneme.core.provenance import SourceSpan
 from mneme.core.rows import VersionRow
 from mneme.memories.plaintext.merge import is_like, sketches
 from mneme.vault import audit
-from mneme.vault.codec import sources_json, sources_of
+from mneme.vault.codec import canonical_json, sources_json, sources_of
 from mneme.vault.draft import Kept
 from mneme.vault.entries import Said, make_entries
+from mneme.vault.marks import DERIVED, marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SOURCE = "source"  # edge: the child derives from the parent
 REPEATS = "repeats"  # edge: the child says nearly what the parent said before
+READ = "read"  # the job that reads what was heard
+RULES = "rules"  # the stage at which turns wait to be read by rules
 
 _SALT_BYTES = 16
 
@@ -147,9 +150,9 @@ class Writer:
         return VersionRow(
             key, 1, 1, cube_id, "plaintext", draft.type, "activated", None,
             draft.session if draft.session is not None else cube_id, draft.role, draft.speaker,
-            draft.metadata, draft.labels, draft.event_at, now, None, None, draft.expires_at,
-            draft.priority, int(draft.hold), draft.origin, draft.method, self._parts.actor, None,
-            draft.trust, None,
+            draft.metadata, draft.labels, draft.event_at, now, draft.valid_from, draft.valid_to,
+            draft.expires_at, draft.priority, int(draft.hold), draft.origin, draft.method,
+            self._parts.actor, draft.model, draft.trust, None,
         )  # fmt: skip
 
     def _write(self, tx: Transaction, path: str, namespace: Namespace, new: Sequence[_New]) -> None:
@@ -163,6 +166,8 @@ class Writer:
             [n.entry.row(n.row.key, 1, (n.draft.text, n.salt), number) for n in new],
         )
         self._link(tx, path, namespace, new)
+        self._mark(tx, namespace, new)
+        self._hear(tx, path, namespace, new)
         tx.ledger.add_requests(
             (
                 namespace.number,
@@ -183,6 +188,24 @@ class Writer:
             at=new[0].row.recorded_at,
             actor=self._parts.actor,
         )
+
+    def _mark(self, tx: Transaction, namespace: Namespace, new: Sequence[_New]) -> None:
+        """Write by what derived cubes are found again."""
+        secret = self._parts.secret
+        tx.written.add_marks(
+            (namespace.number, kind, mark, n.row.key)
+            for n in new
+            if n.row.origin == DERIVED
+            for kind, mark in marks_of(n.row, n.draft.text, secret)
+        )
+
+    def _hear(self, tx: Transaction, path: str, namespace: Namespace, new: Sequence[_New]) -> None:
+        """Put turns into the queue of written memory, with the job that reads it."""
+        now = self._parts.clock.now_us()
+        for stage in sorted({n.draft.heard for n in new if n.draft.heard is not None}):
+            keys = [n.row.key for n in new if n.draft.heard == stage]
+            tx.written.hear(namespace.number, keys, stage, now)
+            enqueue_reading(tx, path, now)
 
     def _link(self, tx: Transaction, path: str, namespace: Namespace, new: Sequence[_New]) -> None:
         """Write the edges of derivation and of likeness."""
@@ -248,6 +271,11 @@ def embedder_number(tx: Transaction, parts: Parts) -> int | None:
         return None
     known = tx.entries.embedder_number(name)
     return tx.entries.embedder_number(name, make=True) if known is None else known
+
+
+def enqueue_reading(tx: Transaction, path: str, due_at: int) -> None:
+    """Write the job that reads the turns of a namespace that were heard."""
+    tx.ledger.enqueue(READ, f"{READ} {path}", canonical_json({"namespace": path}), due_at)
 
 
 def enqueue_followers(

@@ -68,7 +68,22 @@ CREATE TABLE copy(
   path TEXT NOT NULL);
 """
 
-STEPS: tuple[str, ...] = (SCHEMA_1, SCHEMA_2)
+# 3: written memory: turns still to be read, marks by which derived cubes are found, what language
+# models cost. A mark is a keyed hash, so that an erased text leaves nothing that could be tried.
+SCHEMA_3 = """
+CREATE TABLE heard(
+  key INTEGER PRIMARY KEY, ns INTEGER NOT NULL, stage TEXT NOT NULL, at INTEGER NOT NULL);
+CREATE INDEX heard_by_stage ON heard(ns, stage, key);
+CREATE TABLE mark(
+  ns INTEGER NOT NULL, kind TEXT NOT NULL, mark INTEGER NOT NULL, key INTEGER NOT NULL,
+  PRIMARY KEY(ns, kind, mark, key)) WITHOUT ROWID;
+CREATE INDEX mark_by_key ON mark(key);
+CREATE TABLE spent(
+  job TEXT PRIMARY KEY, calls INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
+  output_tokens INTEGER NOT NULL, cost INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+STEPS: tuple[str, ...] = (SCHEMA_1, SCHEMA_2, SCHEMA_3)
 NEWEST = len(STEPS)
 
 

@@ -13,6 +13,7 @@ from mneme.backends.sqlite.cube_rows import CubeRows
 from mneme.backends.sqlite.entry_rows import EntryRows
 from mneme.backends.sqlite.ledger_rows import LedgerRows
 from mneme.backends.sqlite.schema import NEWEST, VERSIONS
+from mneme.backends.sqlite.written_rows import WrittenRows
 from mneme.core.errors import StoreCorruptError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class SqliteTransaction:
         self.cubes = CubeRows(connection)
         self.entries = EntryRows(connection)
         self.ledger = LedgerRows(connection)
+        self.written = WrittenRows(connection)
         self._run: Any = connection.execute
 
     def erase(self, seq: int, key: int) -> dict[str, int]:

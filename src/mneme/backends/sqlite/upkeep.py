@@ -15,9 +15,11 @@ import apsw
 from mneme.backends.sqlite.raw_bytes import files_of, pieces, reading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _BTREE_PAGES = {2: 12, 5: 12, 10: 8, 13: 8}  # type byte -> length of the page's header
+_INTERIOR = 5  # the type byte of a table's page that points to others
 _FILE_HEADER = 100
 _PAGES_AT_ONCE = 256
 _CHECKPOINT_WAIT_MS = 200
@@ -30,12 +32,29 @@ def has_residue(path: Path) -> bool:
             return False
         size = int.from_bytes(read(16, 2), "big")
         size = 65536 if size == 1 else size
+        ours = _schema_pages(lambda number: read((number - 1) * size, size))
         return any(
             _page_residue(pages[at : at + size], _FILE_HEADER if first + at == 0 else 0)
             for first in range(0, length, size * _PAGES_AT_ONCE)
             for pages in [read(first, min(size * _PAGES_AT_ONCE, length - first))]
             for at in range(0, len(pages), size)
+            if (first + at) // size + 1 not in ours
         )
+
+
+def _schema_pages(page: Callable[[int], bytes]) -> set[int]:
+    """The pages of the table of tables, where it has grown beyond the first page.
+
+    They hold the text of our own schema and nothing else; VACUUM itself leaves copies of it there.
+    """
+    first = page(1)
+    if first[_FILE_HEADER] != _INTERIOR:
+        return set()
+    cells = int.from_bytes(first[_FILE_HEADER + 3 : _FILE_HEADER + 5], "big")
+    start = _FILE_HEADER + _BTREE_PAGES[_INTERIOR]
+    places = [int.from_bytes(first[start + 2 * i : start + 2 * i + 2], "big") for i in range(cells)]
+    last = int.from_bytes(first[_FILE_HEADER + 8 : _FILE_HEADER + 12], "big")
+    return {1, last, *(int.from_bytes(first[place : place + 4], "big") for place in places)}
 
 
 def _page_residue(page: bytes, at: int) -> bool:

@@ -14,9 +14,11 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mneme.core.cube import MemCube
+
+    Spans = Sequence[tuple[int, int]]
 
 STANDING_TYPES = frozenset({"instruction", "preference"})
 
@@ -35,22 +37,35 @@ def is_standing(cube: MemCube) -> bool:
     return cube.type in STANDING_TYPES and cube.trust != "untrusted"
 
 
-def render(cube: MemCube, n: int, span: tuple[int, int]) -> str:
+def render(cube: MemCube, n: int, span: tuple[int, int], elided: Spans = ()) -> str:
     """One item of a context: its citation, date, speaker and session, then characters of its text.
 
     Args:
         cube: A plaintext cube.
         n: Number of the citation.
         span: Characters shown; "…" stands for those before and after.
+        elided: Characters within that "…" stands for, too.
     """
     start, end = span
     before = "… " if start > 0 else ""
     after = " …" if end < len(cube.text) else ""
-    lines = (before + _escape(cube.text[start:end]) + after).split("\n")
+    lines = (before + _escape(without(cube.text, span, elided)) + after).split("\n")
     if cube.trust == "untrusted":
         quoted = "".join(f"\n    > {line}" for line in lines)
         return f"[{n}] {_headline(cube)}, untrusted data:{quoted}"
     return f"[{n}] {_headline(cube)}: " + "\n    ".join(lines)
+
+
+def without(text: str, span: tuple[int, int], elided: Spans) -> str:
+    """Characters of a text, with "…" for each run of those that are left out."""
+    at, end = span
+    pieces = []
+    for first, last in sorted(elided):
+        if last <= at or first >= end:
+            continue
+        pieces += [text[at : max(first, at)], "…"]
+        at = min(last, end)
+    return "".join([*pieces, text[at:end]])
 
 
 def _headline(cube: MemCube) -> str:

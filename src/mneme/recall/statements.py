@@ -1,0 +1,90 @@
+"""What a context takes from written memory: statements in place of turns that are half out of date.
+
+In: hits of turns, hits of derived cubes, and the question. Out: hits, best first. A statement is
+shown where its turn cannot speak for itself; else the words of the user are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from mneme.memories.plaintext.apply import STANDING_TYPES
+from mneme.memories.plaintext.language.terms import codes_of, is_stopword, tokens_of
+from mneme.vault.visible import holding, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mneme.core.cube import MemCube
+    from mneme.recall.context import Hit
+    from mneme.vault.find import Indexes
+    from mneme.vault.visible import Window
+
+ON_REQUEST: Final = "on_request"  # the label of what is given back only where it is asked for
+GOVERNED: Final = "governed"  # the method of a note on what was done at the user's request
+
+_STANDING: Final = 12  # instructions and preferences that a context may begin with
+_ASKED_FOR: Final = 2  # content words that a question shares with what it asks for by name
+
+
+def standing_keys(found: Indexes, window: Window) -> list[int]:
+    """Keys of the newest wishes that always hold: what users marked so, and derived instructions.
+
+    Derived preferences are no such wishes: "I like jazz" is not meant for every answer.
+    """
+    keys: list[int] = []
+    for index, types in ((found.ground, tuple(STANDING_TYPES)), (found.written, ("instruction",))):
+        wished = replace(window, types=types, session=None)
+        mask = visible(index, wished, None)
+        if index is found.written:
+            mask = holding(index, wished, mask)
+        keys += sorted(index.column("key")[mask].tolist(), reverse=True)[:_STANDING]
+    return keys
+
+
+def is_open_to(cube: MemCube, question: str) -> bool:
+    """Whether a cube may be given back: one that waits to be asked for needs to be named."""
+    if ON_REQUEST not in cube.labels:
+        return True
+    own = _content(cube.text)
+    return len(own & _content(question)) >= min(_ASKED_FOR, len(own))
+
+
+def with_statements(turns: Sequence[Hit], statements: Sequence[Hit], question: str) -> list[Hit]:
+    """Turns and statements as one list, best first.
+
+    A statement comes first where the question names its subject; else next to its turn. It is left
+    out where its turn is shown whole.
+    """
+    asked = _content(question)
+    whole = {hit.cube.id for hit in turns if not hit.elided}
+    partly = {hit.cube.id for hit in turns if hit.elided}
+    named: list[Hit] = []
+    beside: dict[str, list[Hit]] = {}
+    for hit in statements:
+        sources = {span.cube_id for span in hit.cube.provenance.sources}
+        if sources & whole and not _is_governed(hit.cube):
+            continue
+        if _names(hit.cube, asked):
+            named.append(hit)
+        elif sources & partly:
+            beside.setdefault(min(sources & partly), []).append(hit)
+    rest = [each for hit in turns for each in (*beside.get(hit.cube.id, ()), hit)]
+    return [*named, *rest]
+
+
+def _is_governed(cube: MemCube) -> bool:
+    return cube.provenance.method == GOVERNED
+
+
+def _names(cube: MemCube, asked: set[int]) -> bool:
+    """Whether a question names what a statement is about."""
+    subject = _content(str(cube.metadata.get("subject") or ""))
+    return bool(subject) and subject <= asked
+
+
+def _content(text: str) -> set[int]:
+    """The codes of the words that say something."""
+    words = [token for token in tokens_of(text) if not is_stopword(token)]
+    return {code for word in words for code in codes_of(word)}
