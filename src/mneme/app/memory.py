@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mneme.core.cube import MemCube
-    from mneme.core.protocols import TokenCounter
+    from mneme.core.protocols import LanguageModel, TokenCounter
     from mneme.ingest.reader import Limits
     from mneme.vault.audit import AuditEntry
     from mneme.vault.upkeep import Report, Stats
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Target = str | Sequence[str] | None
 
 
+from mneme.app.handlers import handlers_of
 from mneme.app.namespace import Namespace
 from mneme.app.shared import Shared
 from mneme.recall.search import Searcher
@@ -39,11 +40,18 @@ class MemoryOS:
     """One store of memories, and the background work on it. A context manager."""
 
     def __init__(
-        self, vault: Vault, *, counter: TokenCounter, limits: Limits, with_worker: bool = True
+        self,
+        vault: Vault,
+        *,
+        counter: TokenCounter,
+        limits: Limits,
+        with_worker: bool = True,
+        model: LanguageModel | None = None,
     ) -> None:
         self.vault = vault
         self._usage = Usage(vault.parts)
         self._jobs = Jobs(vault, self._usage)
+        self._jobs.handle(handlers_of(vault, self._jobs, model))
         self._worker = Worker(self._jobs, vault.parts.clock) if with_worker else None
         self._closed = False
         self._shared = Shared(

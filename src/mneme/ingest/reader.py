@@ -17,6 +17,7 @@ from mneme.govern.trust import origin_of, trust_of
 from mneme.ingest import checks
 from mneme.ingest.segment import sections
 from mneme.vault.draft import Draft
+from mneme.vault.write import RULES, RULES_LLM
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -32,12 +33,20 @@ ADD_FIELDS = (
 
 
 class Limits(NamedTuple):
-    """How large an input may be, in bytes, and where times without a zone are read."""
+    """What an input may be: its size in bytes, and how it is read.
+
+    Attributes:
+        zone: Where times without a zone are read.
+        infer: Whether written memory reads what is added with `infer="auto"`.
+        has_llm: Whether there is a language model for `infer="llm"`.
+    """
 
     turn_bytes: int
     document_bytes: int
     metadata_bytes: int
     zone: tzinfo
+    infer: bool = True
+    has_llm: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +105,8 @@ def _is_list(content: object) -> TypeGuard[Sequence[object]]:
 
 def _common(arguments: Arguments, limits: Limits, now_us: int) -> Draft:
     """The header that all drafts of one `add` share."""
-    if checks.one_of(arguments.infer, INFER, name="infer") == "llm":
+    infer = checks.one_of(arguments.infer, INFER, name="infer")
+    if infer == "llm" and not limits.has_llm:
         raise BackendUnavailableError("infer='llm' needs an LLM, and none is configured")
     type_ = "turn" if arguments.type is None else checks.type_of(arguments.type)
     role = checks.role_of(arguments.role)
@@ -120,13 +130,27 @@ def _common(arguments: Arguments, limits: Limits, now_us: int) -> Draft:
         hold=checks.flag_of(arguments.hold, name="hold"),
         origin=origin,
         trust=trust_of(origin),
+        heard=_stage(infer, limits),
     )
+
+
+def _stage(infer: str, limits: Limits) -> str | None:
+    """Where written memory begins to read what is said."""
+    if infer == "llm":
+        return RULES_LLM
+    return RULES if infer == "auto" and limits.infer else None
+
+
+def _heard(draft: Draft) -> Draft:
+    """Written memory reads what users say, not what they filed as something else."""
+    said = draft.type == "turn" and draft.origin == "user" and draft.role == "user"
+    return draft if said else replace(draft, heard=None)
 
 
 def _turn(message: object, common: Draft, limits: Limits) -> Draft:
     if not isinstance(message, Mapping):
         text = checks.text_of(message, name="content", max_bytes=limits.turn_bytes)
-        return replace(common, text=text)
+        return _heard(replace(common, text=text))
     for field in message:
         if field not in MESSAGE_FIELDS:
             raise UnknownArgumentError("a message", str(field), MESSAGE_FIELDS)
@@ -136,7 +160,7 @@ def _turn(message: object, common: Draft, limits: Limits) -> Draft:
     stated = common.role == role
     origin = common.origin if stated else origin_of(role, common.type)
     at = message.get("at")
-    return replace(
+    turn = replace(
         common,
         text=checks.text_of(
             _joined(message["content"]), name="content", max_bytes=limits.turn_bytes
@@ -147,6 +171,7 @@ def _turn(message: object, common: Draft, limits: Limits) -> Draft:
         speaker=checks.name_of(message.get("name"), name="name") or common.speaker,
         event_at=common.event_at if at is None else moment_us(at, limits.zone, name="at"),
     )
+    return _heard(turn)
 
 
 def _joined(content: object) -> object:
@@ -161,7 +186,7 @@ def _document(content: object, common: Draft, arguments: Arguments, limits: Limi
     body = content.get("content") if isinstance(content, Mapping) else content
     text = checks.text_of(body, name="content", max_bytes=limits.document_bytes)
     parts = sections(text)
-    whole = replace(common, text=text, indexed=len(parts) < 2)
+    whole = replace(common, text=text, indexed=len(parts) < 2, heard=None)
     drafts = [whole]
     if len(parts) > 1:
         drafts += [section_draft(whole, part) for part in parts]

@@ -59,6 +59,8 @@ def _repeats(one: _Print, other: _Print) -> bool:
     if a.id == b.id:
         return True
     if _derives(a, b) or _derives(b, a):
+        if one.hit.elided or other.hit.elided:  # the statement stands in for what is left out
+            return False
         return _contains(one, other) or _contains(other, one)
     if one.words == other.words:
         return _same_voice(a, b) and (bool(one.words) or a.text.strip() == b.text.strip())

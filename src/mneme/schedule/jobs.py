@@ -35,20 +35,20 @@ class Jobs:
     Args:
         vault: Whose jobs they are.
         usage: Flushed before each look for a job.
-        handlers: What further kinds of jobs do; each may run twice without harm.
     """
 
-    def __init__(
-        self, vault: Vault, usage: Usage, handlers: Mapping[str, Handler] | None = None
-    ) -> None:
+    def __init__(self, vault: Vault, usage: Usage) -> None:
         self._vault, self._usage = vault, usage
         self._running = RLock()
         self._kinds: dict[str, Handler] = {
             "embed": self._embed,
             "expire": self._expire,
             SCRUB: self._scrub,
-            **(handlers or {}),
         }
+
+    def handle(self, handlers: Mapping[str, Handler]) -> None:
+        """Say what further kinds of jobs do; each may run twice without harm."""
+        self._kinds |= handlers
 
     def run_one(self) -> bool:
         """Run the job that has been due longest, after the one at work; False if none is due."""

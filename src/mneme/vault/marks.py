@@ -20,13 +20,13 @@ DERIVED: Final = "derived"  # the origin of all that Mneme writes by itself
 SLOT, SAID, ECHO = "slot", "said", "echo"
 ECHO_WORDS: Final = 4  # an object of fewer words may stand in other texts by chance
 
-_WORD = re.compile(r"\w+")
+WORD = re.compile(r"\w+")
 _NUMBERS = 1 << 63
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text, for comparing what it says."""
-    return _WORD.findall(text.casefold())
+    return WORD.findall(text.casefold())
 
 
 def mark_of(kind: str, value: str, secret: bytes) -> int:

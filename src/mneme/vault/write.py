@@ -28,6 +28,7 @@ SOURCE = "source"  # edge: the child derives from the parent
 REPEATS = "repeats"  # edge: the child says nearly what the parent said before
 READ = "read"  # the job that reads what was heard
 RULES = "rules"  # the stage at which turns wait to be read by rules
+RULES_LLM = "rules_llm"  # the same, and a language model shall read them right afterwards
 
 _SALT_BYTES = 16
 
@@ -130,7 +131,8 @@ class Writer:
         key, now = tx.cubes.next_key(), self._parts.clock.now_us()
         ids = {i: self._parts.ids.make() for i in fresh}
         salts = self._parts.random_bytes(_SALT_BYTES * len(fresh))
-        bands = sketches([entries[i].terms for i in fresh])
+        # what is derived repeats its source by nature
+        bands = sketches([b"" if drafts[i].origin == DERIVED else entries[i].terms for i in fresh])
         new = {}
         for number, i in enumerate(fresh):
             draft = drafts[i]

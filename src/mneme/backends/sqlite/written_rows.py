@@ -20,6 +20,9 @@ _CLAIMS = (
 )
 
 
+_LOOK_BACK = 300
+
+
 class WrittenRows:
     """The rows of written memory, within one transaction of one connection."""
 
@@ -56,6 +59,20 @@ class WrittenRows:
     def unhear(self, keys: Iterable[int]) -> None:
         """Take cubes out of the queue."""
         self._run_many("DELETE FROM heard WHERE key = ?", [(key,) for key in keys])
+
+    def said_before(self, ns: int, session: str, key: int, limit: int) -> list[int]:
+        """The cubes of a session that came just before one, in order of writing.
+
+        Looks back a few hundred cubes at most, so that the length of a session costs nothing.
+        """
+        sql = (
+            f"SELECT c.key FROM cube c JOIN version v ON v.vid = c.key * {VERSIONS} + c.version "
+            "WHERE c.ns = ? AND c.key < ? AND c.key >= ? AND v.session = ? "
+            "AND v.origin != 'derived' AND c.state NOT IN ('forgotten', 'expired', 'erased') "
+            "ORDER BY c.key DESC LIMIT ?"
+        )
+        found = self._run(sql, (ns, key, key - _LOOK_BACK, session, limit))
+        return sorted(key for (key,) in found)
 
     # -- marks
 

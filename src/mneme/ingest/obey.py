@@ -1,0 +1,149 @@
+"""Do what a speaker asks of the memory: forget, withhold, keep until, give back on request only.
+
+What is asked in words is done with the verbs of the life cycle: nothing is erased, and `restore`
+undoes it. Found is what the words surely mean, or nothing: hiding the wrong memory is worse than
+hiding none. All of it happens within the transaction of the caller.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from mneme.core.statement import Statement
+from mneme.ingest.extract.rules import slot_of
+from mneme.ingest.reconcile import metadata_of
+from mneme.memories.plaintext.language.terms import codes_of, is_stopword, tokens_of
+from mneme.vault.codec import canonical_json
+from mneme.vault.draft import Draft
+from mneme.vault.marks import DERIVED, SLOT, mark_of, words_of
+from mneme.vault.write import SOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mneme.core.rows import VersionRow
+    from mneme.core.statement import Request
+    from mneme.ingest.reconcile import Place, Turn
+    from mneme.vault.vault import Vault
+
+ON_REQUEST: Final = "on_request"
+_HIDDEN = frozenset({"forgotten", "expired"})
+_NOTE = "Forgotten at the user's request: {}. It is not available for the current task."
+
+
+class Obedience:
+    """Carries out requests."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def obey(self, place: Place, turn: Turn, request: Request, before: Turn | None) -> None:
+        """Do one request of a turn.
+
+        Args:
+            place: Where.
+            turn: The turn that asks.
+            request: What it asks.
+            before: What the same speaker said before it in its session, if anything.
+        """
+        meant = self._meant(place, turn, request, before)
+        if request.wish == "withhold":
+            self._forget(place, meant or [turn.row])
+        elif request.wish in {"forget", "retract"}:
+            if request.value is not None and request.about is not None:
+                meant = [*meant, turn.row]  # the request itself repeats what is to be forgotten
+            self._forget(place, meant)
+            self._note(place, turn, request, meant)
+        elif request.wish == "until":
+            self._change(place, meant or [turn.row], expires_at=request.until)
+        else:
+            self._label(place, meant or [turn.row])
+
+    def _meant(
+        self, place: Place, turn: Turn, request: Request, before: Turn | None
+    ) -> list[VersionRow]:
+        if request.previous:
+            return [] if before is None else [before.row]
+        if request.about is None:
+            return []
+        facts = self._facts_about(place, request)
+        if request.value is not None:
+            facts = [row for row in facts if _has_words(metadata_of(row), request.value)] or facts
+        return [row for row in self._with_turns(place, facts) if row.key != turn.row.key]
+
+    def _facts_about(self, place: Place, request: Request) -> list[VersionRow]:
+        """Facts whose subject, or subject and relation, are what the request names."""
+        number, secret = place.namespace.number, self._vault.parts.secret
+        about = request.about or ""
+        wanted = _content(about)
+        named = Statement(
+            type="fact", text=about, start=0, end=0, subject=about, relation="is", object=None
+        )
+        slot = slot_of(named)
+        keys = place.tx.written.marked(number, SLOT, mark_of(SLOT, slot, secret)) if slot else []
+        rows = place.tx.cubes.current_of_keys(number, keys)
+        found = [row for row in rows if metadata_of(row).get("slot") == slot]
+        if not found and wanted:
+            found = [row for row in self._extracted(place) if wanted == _subject(metadata_of(row))]
+        return [row for row in found if row.state not in _HIDDEN]
+
+    def _extracted(self, place: Place) -> Iterable[VersionRow]:
+        claims = {claim.child for claim in place.tx.written.claims(place.namespace.number, 0)}
+        return place.tx.cubes.current_of_keys(place.namespace.number, sorted(claims))
+
+    def _with_turns(self, place: Place, facts: list[VersionRow]) -> list[VersionRow]:
+        """Facts, in place of which their turns go where these say nothing else."""
+        doomed = {row.key: row for row in facts}
+        for fact in facts:
+            parents = place.tx.ledger.parents(fact.key, SOURCE)
+            for row in place.tx.cubes.current_of_keys(place.namespace.number, parents):
+                said = place.tx.ledger.children(row.key, SOURCE)
+                if row.state not in _HIDDEN and set(said) <= {f.key for f in facts}:
+                    doomed[row.key] = row
+        return list(doomed.values())
+
+    def _forget(self, place: Place, rows: Iterable[VersionRow]) -> None:
+        hidden: set[int] = set()
+        for row in sorted(rows, key=lambda row: row.origin == DERIVED):  # sources take theirs along
+            now = place.tx.cubes.current_of_keys(place.namespace.number, [row.key])[0]
+            if now.state not in _HIDDEN and not now.hold:
+                self._vault.lives.hide(place.tx, place.path, place.namespace, now, hidden)
+
+    def _note(self, place: Place, turn: Turn, request: Request, meant: list[VersionRow]) -> None:
+        """Keep that something was forgotten, by name and never by content."""
+        if request.about is None or not meant:
+            return
+        text = _NOTE.format(request.about)
+        metadata = canonical_json({"subject": request.about})
+        draft = Draft(
+            text=text, type="note", session=turn.row.session, role="system",
+            event_at=turn.row.event_at, origin=DERIVED, method="governed", metadata=metadata,
+            trust=turn.row.trust,
+        )  # fmt: skip
+        self._vault.writer.insert(place.tx, place.path, place.namespace, [draft])
+
+    def _change(self, place: Place, rows: Iterable[VersionRow], **changes: object) -> None:
+        for row in rows:
+            now = place.tx.cubes.current_of_keys(place.namespace.number, [row.key])[0]
+            changed = now._replace(**changes)  # type: ignore[arg-type]
+            self._vault.lives.write(place.tx, place.path, place.namespace, changed, "update")
+
+    def _label(self, place: Place, rows: Iterable[VersionRow]) -> None:
+        for row in rows:
+            labels = set(json.loads(row.labels)) if row.labels else set()
+            self._change(place, [row], labels=canonical_json(sorted(labels | {ON_REQUEST})))
+
+
+def _subject(facts: dict[str, object]) -> set[int]:
+    return _content(str(facts.get("subject") or ""))
+
+
+def _has_words(facts: dict[str, object], value: str) -> bool:
+    known, wanted = words_of(str(facts.get("object") or "")), words_of(value)
+    return known[: len(wanted)] == wanted or wanted[: len(known)] == known
+
+
+def _content(text: str) -> set[int]:
+    words = [token for token in tokens_of(text) if not is_stopword(token)]
+    return {code for word in words for code in codes_of(word)}
