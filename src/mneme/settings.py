@@ -33,6 +33,15 @@ class Settings:
         embedder_key: Its key.
         embedder_timeout_s: How long to wait for its answer.
         embedder_pause_s: How long it is left alone after a failure.
+        llm: "openai:MODEL" (any server that speaks OpenAI's dialect, by its address),
+            "anthropic:MODEL" or "ollama:MODEL"; None: rules alone.
+        llm_url: Address of the language model's server; None for the provider's own.
+        llm_key: Its key.
+        llm_timeout_s: How long one question may take, with all its retries and repairs.
+        llm_price_in: Money for a million tokens that it reads.
+        llm_price_out: Money for a million tokens that it writes.
+        llm_budget_tokens: Most tokens for each kind of work in the life of a store; 0: no limit.
+        llm_budget_money: Most money, likewise.
         tokenizer: A Hugging Face tokenizer.json to count tokens with; an estimate without one.
         timezone: Where times without a zone are read, an IANA name.
         actor: Who acts, for the audit log and provenance.
@@ -50,6 +59,14 @@ class Settings:
     embedder_key: str | None = None
     embedder_timeout_s: float = 10.0
     embedder_pause_s: float = 5.0
+    llm: str | None = None
+    llm_url: str | None = None
+    llm_key: str | None = None
+    llm_timeout_s: float = 60.0
+    llm_price_in: float = 0.0
+    llm_price_out: float = 0.0
+    llm_budget_tokens: int = 0
+    llm_budget_money: float = 0.0
     tokenizer: str | None = None
     timezone: str = "UTC"
     actor: str = "local"
@@ -61,7 +78,7 @@ class Settings:
     worker: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("embedder_timeout_s", "busy_timeout_s", "max_turn_bytes"):
+        for name in ("embedder_timeout_s", "llm_timeout_s", "busy_timeout_s", "max_turn_bytes"):
             if not getattr(self, name) > 0:
                 raise InvalidInputError(f"{name} must be above 0, not {getattr(self, name)!r}")
         _ = self.zone

@@ -26,8 +26,9 @@ from mneme.vault.vault import Vault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mneme.backends.llm.account import Account
     from mneme.core.clock import Clock
-    from mneme.core.protocols import Embedder, TokenCounter
+    from mneme.core.protocols import Embedder, LanguageModel, TokenCounter
     from mneme.core.store import Store
 
 _log = getLogger(__name__)
@@ -195,6 +196,31 @@ def _remote(name: str, model: str, settings: Settings) -> Embedder:
     )
     make = openai.openai_embedder if name == "openai" else ollama.ollama_embedder
     return make(model, endpoint)
+
+
+def _language_model(settings: Settings, account: Account | None = None) -> LanguageModel | None:
+    """The language model that the settings name, if any; its packages load with the first call."""
+    if settings.llm is None:
+        return None
+    from mneme.backends.llm import anthropic, ollama, openai
+    from mneme.backends.llm.account import Terms
+    from mneme.backends.llm.client import RemoteModel, Server
+
+    name, _, model = settings.llm.partition(":")
+    dialects = {"openai": openai.DIALECT, "anthropic": anthropic.DIALECT, "ollama": ollama.DIALECT}
+    if name not in dialects or not model:
+        raise InvalidInputError(
+            f"llm {settings.llm!r} is unknown; use openai:MODEL, anthropic:MODEL or ollama:MODEL"
+        )
+    terms = Terms(
+        price_in=settings.llm_price_in,
+        price_out=settings.llm_price_out,
+        budget_tokens=settings.llm_budget_tokens,
+        budget_money=settings.llm_budget_money,
+    )
+    url = settings.llm_url or dialects[name].url
+    server = Server(url, key=settings.llm_key, timeout_s=settings.llm_timeout_s)
+    return RemoteModel(dialects[name], model, server, terms=terms, account=account)
 
 
 @strict

@@ -1,0 +1,1 @@
+"""Language models behind HTTP servers: OpenAI-compatible ones, Anthropic's, Ollama's."""
