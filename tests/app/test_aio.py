@@ -19,7 +19,7 @@ def test_the_awaitable_front_has_the_same_names(tmp_path: Path) -> None:
             assert hits[0].cube.id == cubes[0].id
             many = await asyncio.gather(*(alice.add(f"Line {n}.") for n in range(20)))
             assert len(many) == 20
-            assert (await memory.stats()).counts["cubes"] == 21
+            assert (await memory.stats()).types["turn"] == 21
             assert (await memory.verify()).ok
             with pytest.raises(mneme.CubeNotFoundError):
                 await alice.get("none")

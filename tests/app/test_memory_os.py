@@ -61,7 +61,7 @@ def test_namespaces_are_those_that_hold_a_cube(memory: MemoryOS) -> None:
 
 
 def test_drain_runs_what_is_due(memory: MemoryOS, alice: Namespace, clock: HandClock) -> None:
-    cube = alice.add("Until tomorrow.", expires_at="2027-01-01")[0]
+    cube = alice.add("Until tomorrow.", expires_at="2027-01-01", infer="none")[0]
     assert memory.drain() == 0
     assert memory.stats().jobs == {"waiting": 1}
     clock.move_s(365 * 86400)

@@ -139,6 +139,7 @@ def test_without_an_embedder_words_are_enough(tmp_path: Path) -> None:
     with build(tmp_path, settings=SETTINGS) as memory:
         alice = memory.namespace("alice")
         alice.add("The keyword is heron.")
+        memory.drain()
         hits = alice.search("heron")
         assert hits
         assert not hits[0].degraded

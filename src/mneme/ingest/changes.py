@@ -14,6 +14,8 @@ from mneme.ingest.reader import section_draft
 from mneme.ingest.segment import sections
 from mneme.vault.codec import sources_json
 from mneme.vault.draft import Draft
+from mneme.vault.marks import MUTE
+from mneme.vault.write import RULES, enqueue_reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +76,10 @@ def update(
     row = vault.reader.header(path, cube_id)
     if not _is_whole_document(row):
         checks.text_of(text, name="text", max_bytes=limits.turn_bytes)
-        return vault.lives.update(path, cube_id, changes, expected_version=expected)
+        return vault.lives.update(
+            path, cube_id, changes, expected_version=expected,
+            follow=lambda tx, ns, written: _read_again(vault, tx, path, ns, written),
+        )  # fmt: skip
     parts = sections(text)
     changes["indexed"] = len(parts) < 2
     return vault.lives.update(
@@ -90,8 +95,20 @@ def rollback(vault: Vault, path: str, cube_id: str, to_version: int) -> tuple[Ve
         if _is_whole_document(row):
             text = tx.cubes.body(row.key, row.text_version)[0]
             _cut_again(vault, tx, path, namespace, row, text)
+        else:
+            _read_again(vault, tx, path, namespace, row)
 
     return vault.lives.rollback(path, cube_id, to_version, follow)
+
+
+def _read_again(
+    vault: Vault, tx: Transaction, path: str, namespace: Namespace, row: VersionRow
+) -> None:
+    """Have written memory read a turn whose text changed, unless it never read it."""
+    if row.origin == "user" and row.key not in tx.written.marked(namespace.number, MUTE, 0):
+        now = vault.parts.clock.now_us()
+        tx.written.hear(namespace.number, [row.key], RULES, now)
+        enqueue_reading(tx, path, now)
 
 
 def _is_whole_document(row: VersionRow) -> bool:

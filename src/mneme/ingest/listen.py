@@ -148,7 +148,7 @@ class Listener:
         children = place.tx.ledger.children(turn.row.key, SOURCE)
         for row in place.tx.cubes.current_of_keys(place.namespace.number, children):
             spans = [span for span in sources_of(row) if span.cube_id == turn.row.id]
-            stale = spans and all(span.version < turn.row.text_version for span in spans)
+            stale = spans and not any(_is_current(place, turn, span.version) for span in spans)
             if row.method == "extracted" and stale and row.state not in _HIDDEN:
                 self._vault.lives.hide(place.tx, place.path, place.namespace, row, set())
 
@@ -194,6 +194,14 @@ def _before(tx: Transaction, ns: int, turn: Turn) -> list[Turn]:
 def _is_as_read(place: Place, turn: Turn) -> bool:
     rows = place.tx.cubes.current_of_keys(place.namespace.number, [turn.row.key])
     return bool(rows) and rows[0].text_version == turn.row.text_version
+
+
+def _is_current(place: Place, turn: Turn, version: int) -> bool:
+    """Whether an older version of a turn has the text that it has now."""
+    if version >= turn.row.text_version == turn.row.version:
+        return True
+    found = place.tx.cubes.version_at(turn.row.key, version)
+    return found is not None and found[1].text_version == turn.row.text_version
 
 
 def _utterance(turn: Turn) -> Utterance:

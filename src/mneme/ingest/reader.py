@@ -131,6 +131,7 @@ def _common(arguments: Arguments, limits: Limits, now_us: int) -> Draft:
         origin=origin,
         trust=trust_of(origin),
         heard=_stage(infer, limits),
+        mute=infer == "none",
     )
 
 
@@ -144,7 +145,7 @@ def _stage(infer: str, limits: Limits) -> str | None:
 def _heard(draft: Draft) -> Draft:
     """Written memory reads what users say, not what they filed as something else."""
     said = draft.type == "turn" and draft.origin == "user" and draft.role == "user"
-    return draft if said else replace(draft, heard=None)
+    return draft if said else replace(draft, heard=None, mute=False)
 
 
 def _turn(message: object, common: Draft, limits: Limits) -> Draft:
@@ -186,7 +187,7 @@ def _document(content: object, common: Draft, arguments: Arguments, limits: Limi
     body = content.get("content") if isinstance(content, Mapping) else content
     text = checks.text_of(body, name="content", max_bytes=limits.document_bytes)
     parts = sections(text)
-    whole = replace(common, text=text, indexed=len(parts) < 2, heard=None)
+    whole = replace(common, text=text, indexed=len(parts) < 2, heard=None, mute=False)
     drafts = [whole]
     if len(parts) > 1:
         drafts += [section_draft(whole, part) for part in parts]

@@ -26,7 +26,8 @@ class Draft:
         request: Names the request, so that its repetition writes nothing.
         request_content: What the request asks; other content under the same name is a conflict.
         indexed: Whether searches look into its text; not where its parts are indexed instead.
-        heard: The stage at which written memory shall read it; None: never.
+        heard: The stage at which written memory shall read it; None: not now.
+        mute: Whether written memory shall never read it, also not after an edit.
         model: Fingerprint of the language model that wrote the text.
     """
 
@@ -52,6 +53,7 @@ class Draft:
     request_content: str = ""
     indexed: bool = True
     heard: str | None = None
+    mute: bool = False
     valid_from: int | None = None
     valid_to: int | None = None
     model: str | None = None

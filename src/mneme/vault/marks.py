@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DERIVED: Final = "derived"  # the origin of all that Mneme writes by itself
 SLOT, SAID, ECHO = "slot", "said", "echo"
+MUTE: Final = "mute"  # of turns that written memory shall not read, under the mark 0
 ECHO_WORDS: Final = 4  # an object of fewer words may stand in other texts by chance
 
 WORD = re.compile(r"\w+")
@@ -49,3 +50,9 @@ def marks_of(row: VersionRow, text: str, secret: bytes) -> Iterator[tuple[str, i
     words = words_of(str(metadata.get("object") or ""))
     if len(words) >= ECHO_WORDS:
         yield ECHO, mark_of(ECHO, " ".join(words[:ECHO_WORDS]), secret)
+
+
+def superseded_by(row: VersionRow) -> list[str]:
+    """Ids of the facts that a derived cube put an end to."""
+    metadata = json.loads(row.metadata) if row.metadata else {}
+    return [str(cube_id) for cube_id in metadata.get("supersedes", ())]

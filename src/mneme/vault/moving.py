@@ -11,6 +11,8 @@ from mneme.memories.plaintext.merge import sketches
 from mneme.vault import audit
 from mneme.vault.codec import sources_of
 from mneme.vault.entries import Said, make_entries
+from mneme.vault.life import SUPERSEDES
+from mneme.vault.marks import DERIVED, marks_of, superseded_by
 from mneme.vault.write import SOURCE, embedder_number, enqueue_followers
 
 if TYPE_CHECKING:
@@ -144,8 +146,19 @@ class Mover:
     def _link(self, tx: Transaction, namespace: Namespace, row: VersionRow, terms: bytes) -> None:
         parents = [tx.cubes.current(namespace.number, s.cube_id) for s in sources_of(row)]
         tx.ledger.add_edges((p.key, row.key, SOURCE) for p in parents if p is not None)
+        if row.origin == DERIVED:
+            self._mark(tx, namespace, row)
+            return
         bands = sketches([terms])[0]
         tx.ledger.add_sketches((namespace.number, band, row.key) for band in bands)
+
+    def _mark(self, tx: Transaction, namespace: Namespace, row: VersionRow) -> None:
+        """Write by what a derived cube is found, and what it superseded."""
+        text = tx.cubes.body(row.key, row.text_version)[0]
+        marks = marks_of(row, text, self._parts.secret)
+        tx.written.add_marks((namespace.number, kind, mark, row.key) for kind, mark in marks)
+        ended = [tx.cubes.current(namespace.number, cube_id) for cube_id in superseded_by(row)]
+        tx.ledger.add_edges((row.key, old.key, SUPERSEDES) for old in ended if old is not None)
 
 
 def _id_within(path: str, cube_id: str) -> str:
@@ -160,8 +173,11 @@ def _renamed(cube: Moved, names: dict[str, str]) -> Moved:
     versions = []
     for row in cube.versions:
         sources, session = row.sources, names.get(row.session, row.session)
+        metadata = row.metadata if row.origin == DERIVED else None
         for old, new in names.items():
             sources = None if sources is None else sources.replace(old, new)
+            metadata = None if metadata is None else metadata.replace(old, new)
         cube_id = names.get(row.id, row.id)
-        versions.append(row._replace(id=cube_id, session=session, sources=sources))
+        renamed = row._replace(id=cube_id, session=session, sources=sources)
+        versions.append(renamed if metadata is None else renamed._replace(metadata=metadata))
     return cube._replace(versions=tuple(versions))

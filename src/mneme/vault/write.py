@@ -13,7 +13,7 @@ from mneme.vault import audit
 from mneme.vault.codec import canonical_json, sources_json, sources_of
 from mneme.vault.draft import Kept
 from mneme.vault.entries import Said, make_entries
-from mneme.vault.marks import DERIVED, marks_of
+from mneme.vault.marks import DERIVED, MUTE, marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -200,6 +200,7 @@ class Writer:
             if n.row.origin == DERIVED
             for kind, mark in marks_of(n.row, n.draft.text, secret)
         )
+        tx.written.add_marks((namespace.number, MUTE, 0, n.row.key) for n in new if n.draft.mute)
 
     def _hear(self, tx: Transaction, path: str, namespace: Namespace, new: Sequence[_New]) -> None:
         """Put turns into the queue of written memory, with the job that reads it."""
