@@ -41,6 +41,7 @@ def asked_of(given: Mapping[str, Any], zone: tzinfo, clock_us: int) -> Asked:
         text=query_of(given["query"]),
         window=Window(
             now=clock_us,
+            asked_at=clock_us if now is None else now,
             types=() if kinds and "plaintext" not in kinds else types_of(given.get("types")),
             session=_session_of(given.get("session")),
             conditions=parse_filters(

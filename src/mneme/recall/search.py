@@ -13,7 +13,7 @@ from mneme.recall.rank import Question, rank
 from mneme.recall.statements import is_open_to, standing_keys, with_statements
 from mneme.vault.codec import cube_of
 from mneme.vault.find import span_of
-from mneme.vault.visible import holding, unretired, visible
+from mneme.vault.visible import holding, present, unretired, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +67,8 @@ class Searcher:
             degraded |= question.vector is not None and found.ground.lacks_vectors(ground)
             if asked.window.derived:
                 mask = visible(found.written, asked.window, keys)
-                mask = holding(found.written, asked.window, mask)
+                at = present(found.ground, asked.window)
+                mask = holding(found.written, asked.window, mask, at)
                 ranked = _merge(ranked, _rank(found.written, question, asked, mask))
         ranked = ranked[: asked.limit]
         if asked.min_score is not None:
@@ -85,15 +86,16 @@ class Searcher:
     def _recalled(self, path: str, asked: Asked) -> list[Hit]:
         """What a context is chosen from: turns that still hold, statements, standing wishes."""
         question, degraded = self._question(asked)
-        window, wide = asked.window, replace(asked.window, session=None)
+        window = asked.window
         with self._vault.finder.indexes(path, window.as_of) as found:
             mask = visible(found.ground, window, None)
-            mask = unretired(found.ground, found.claims, window, mask)
+            at = present(found.ground, window)
+            mask = unretired(found.ground, found.claims, window, mask, at)
             ranked = _rank(found.ground, question, asked, mask)
             degraded |= question.vector is not None and found.ground.lacks_vectors(mask)
-            stated = self._stated(found, question, asked)
-            wishes = standing_keys(found, wide)
-            at = window.now if window.valid_at is None else window.valid_at
+            stated = self._stated(found, question, asked, at)
+            wishes = standing_keys(found, window, at)
+            at = at if window.valid_at is None else window.valid_at
             spans = {r.key: found.claims.closed_spans(r.key, at) for r in ranked}
         spans = {} if window.as_of is not None else spans
         hits = self._hits(path, asked, ranked, degraded=degraded, elided=spans)
@@ -104,10 +106,10 @@ class Searcher:
         hits += [Hit(cube=c, score=0.0, rank=0) for c in more if c.id not in shown]
         return [replace(hit, rank=number) for number, hit in enumerate(hits, start=1)]
 
-    def _stated(self, found: Indexes, question: Question, asked: Asked) -> list[Ranked]:
+    def _stated(self, found: Indexes, question: Question, asked: Asked, at: int) -> list[Ranked]:
         """The derived statements that fit a question best."""
         window = replace(asked.window, types=_TYPES)
-        mask = holding(found.written, window, visible(found.written, window, None))
+        mask = holding(found.written, window, visible(found.written, window, None), at)
         return _rank(found.written, question, replace(asked, limit=_STATEMENTS), mask)
 
     def _cubes(self, path: str, keys: Sequence[int], window: Window) -> list[MemCube]:

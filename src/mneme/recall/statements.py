@@ -25,10 +25,11 @@ ON_REQUEST: Final = "on_request"  # the label of what is given back only where i
 GOVERNED: Final = "governed"  # the method of a note on what was done at the user's request
 
 _STANDING: Final = 12  # instructions and preferences that a context may begin with
+_NAMED: Final = 0.6  # share of the words of what was forgotten that a question about it has
 _ASKED_FOR: Final = 2  # content words that a question shares with what it asks for by name
 
 
-def standing_keys(found: Indexes, window: Window) -> list[int]:
+def standing_keys(found: Indexes, window: Window, at: int) -> list[int]:
     """Keys of the newest wishes that always hold: what users marked so, and derived instructions.
 
     Derived preferences are no such wishes: "I like jazz" is not meant for every answer.
@@ -38,7 +39,7 @@ def standing_keys(found: Indexes, window: Window) -> list[int]:
         wished = replace(window, types=types, session=None)
         mask = visible(index, wished, None)
         if index is found.written:
-            mask = holding(index, wished, mask)
+            mask = holding(index, wished, mask, at)
         keys += sorted(index.column("key")[mask].tolist(), reverse=True)[:_STANDING]
     return keys
 
@@ -79,9 +80,10 @@ def _is_governed(cube: MemCube) -> bool:
 
 
 def _names(cube: MemCube, asked: set[int]) -> bool:
-    """Whether a question names what a statement is about."""
+    """Whether a question names what a statement is about; most of it, for what was forgotten."""
     subject = _content(str(cube.metadata.get("subject") or ""))
-    return bool(subject) and subject <= asked
+    share = _NAMED if _is_governed(cube) else 1.0
+    return bool(subject) and len(subject & asked) >= share * len(subject)
 
 
 def _content(text: str) -> set[int]:

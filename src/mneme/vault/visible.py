@@ -27,9 +27,15 @@ _OF_DERIVED = frozenset({"type", "origin"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """What a search may look at. Times are microseconds since 1970, UTC."""
+    """What a search may look at. Times are microseconds since 1970, UTC.
+
+    Attributes:
+        now: What is past its `expires_at` by then is hidden.
+        asked_at: The time that the question is asked at, which may be ahead of the clock.
+    """
 
     now: int
+    asked_at: int = 0
     types: tuple[str, ...] | None = None
     session: str | None = None
     since: int | None = None
@@ -74,21 +80,28 @@ def visible(index: NamespaceIndex, window: Window, keys: Collection[int] | None)
     return mask
 
 
-def holding(index: NamespaceIndex, window: Window, mask: Mask) -> Mask:
-    """Of derived cubes, those that hold now, unless a time or the whole past is asked for."""
+def present(index: NamespaceIndex, window: Window) -> int:
+    """The time by which it is told what still holds: never before the newest turn was said."""
+    event = index.column("event_at")
+    newest = int(event.max()) if len(event) else NONE
+    return max(window.now, window.asked_at, newest)
+
+
+def holding(index: NamespaceIndex, window: Window, mask: Mask, at: int) -> Mask:
+    """Of derived cubes, those that hold at present, unless a time or the past is asked for."""
     if window.valid_at is not None or window.as_of is not None or window.include_archived:
         return mask
     last = index.column("valid_to")
-    held: Mask = mask & ((last == NONE) | (last > window.now))
+    held: Mask = mask & ((last == NONE) | (last > at))
     return held
 
 
-def unretired(index: NamespaceIndex, claims: Claims, window: Window, mask: Mask) -> Mask:
+def unretired(index: NamespaceIndex, claims: Claims, window: Window, mask: Mask, at: int) -> Mask:
     """Without the turns all of whose statements hold no longer, or did not hold at `valid_at`."""
     if window.as_of is not None:
         return mask
     if window.valid_at is None:
-        gone = claims.retired(window.now)
+        gone = claims.retired(at)
     else:
         gone = np.array(claims.outside(window.valid_at), np.int64)
     return mask & ~np.isin(index.column("key"), gone) if len(gone) else mask
