@@ -55,35 +55,45 @@ def is_open_to(cube: MemCube, question: str) -> bool:
 def with_statements(turns: Sequence[Hit], statements: Sequence[Hit], question: str) -> list[Hit]:
     """Turns and statements as one list, best first.
 
-    A statement comes first where the question names its subject; else next to its turn. It is left
-    out where its turn is shown whole.
+    What the question names comes first, by the subject of what was said: the statement, or its turn
+    where that is shown whole. Other statements stand next to a turn that is shown in part.
     """
     asked = _content(question)
-    whole = {hit.cube.id for hit in turns if not hit.elided}
+    whole = {hit.cube.id: hit for hit in turns if not hit.elided}
     partly = {hit.cube.id for hit in turns if hit.elided}
-    named: list[Hit] = []
+    named: list[tuple[int, Hit]] = []
     beside: dict[str, list[Hit]] = {}
     for hit in statements:
         sources = {span.cube_id for span in hit.cube.provenance.sources}
-        if sources & whole and not _is_governed(hit.cube):
-            continue
-        if _names(hit.cube, asked):
-            named.append(hit)
-        elif sources & partly:
+        words = _named(hit.cube, asked)
+        spoken = [whole[i] for i in sorted(sources) if i in whole]
+        if words:
+            named.append((words, max(spoken, key=_newest) if spoken else hit))
+        elif sources & partly and not spoken:
             beside.setdefault(min(sources & partly), []).append(hit)
+    first = [hit for _, hit in sorted(named, key=lambda each: -each[0])]
     rest = [each for hit in turns for each in (*beside.get(hit.cube.id, ()), hit)]
-    return [*named, *rest]
+    return list({hit.cube.id: hit for hit in (*first, *rest)}.values())
+
+
+def _newest(hit: Hit) -> tuple[object, str]:
+    return (hit.cube.event_at or hit.cube.recorded_at, hit.cube.id)
 
 
 def _is_governed(cube: MemCube) -> bool:
     return cube.provenance.method == GOVERNED
 
 
-def _names(cube: MemCube, asked: set[int]) -> bool:
-    """Whether a question names what a statement is about; most of it, for what was forgotten."""
+def _named(cube: MemCube, asked: set[int]) -> int:
+    """How many words name what a statement is about, if the question has them; else 0.
+
+    All of them, or most for what was forgotten; only of what holds one thing at a time.
+    """
     subject = _content(str(cube.metadata.get("subject") or ""))
     share = _NAMED if _is_governed(cube) else 1.0
-    return bool(subject) and len(subject & asked) >= share * len(subject)
+    if not subject or not (_is_governed(cube) or cube.metadata.get("single")):
+        return 0
+    return len(subject) if len(subject & asked) >= share * len(subject) else 0
 
 
 def _content(text: str) -> set[int]:
