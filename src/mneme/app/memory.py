@@ -60,6 +60,8 @@ class MemoryOS:
             usage=self._usage,
             limits=limits,
             wake=self._wake,
+            counter=counter,
+            model=model,
         )
         self._wake()  # another process may have left jobs behind
 

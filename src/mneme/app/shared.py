@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mneme.core.protocols import LanguageModel, TokenCounter
     from mneme.ingest.reader import Limits
     from mneme.recall.search import Searcher
     from mneme.schedule.usage import Usage
@@ -23,3 +24,5 @@ class Shared:
     usage: Usage
     limits: Limits
     wake: Callable[[], None]
+    counter: TokenCounter
+    model: LanguageModel | None = None
