@@ -1,0 +1,85 @@
+"""What a speaker asks of the memory is done with the verbs of the life cycle."""
+
+from __future__ import annotations
+
+import pytest
+
+from mneme import Namespace
+from mneme.app.memory import MemoryOS
+from mneme.testing.clocks import HandClock
+
+
+def texts(alice: Namespace) -> str:
+    return "\n".join(cube.text for cube in alice.list(limit=1000).items)
+
+
+def test_do_not_remember_this_hides_the_turn_and_erases_nothing(
+    memory: MemoryOS, alice: Namespace
+) -> None:
+    turn = alice.add("Don't remember this: my salary is 70,000 crowns.", session="s")[0]
+    memory.drain()
+    assert "70,000" not in texts(alice)
+    assert "70,000" not in alice.recall("What is my salary?").text
+    assert alice.restore(turn.id).text == turn.text
+
+
+def test_forget_that_means_what_was_said_just_before(memory: MemoryOS, alice: Namespace) -> None:
+    alice.add("My cat is called Pusur.", session="s", at="2026-01-05")
+    alice.add("I live in Oslo.", session="s", at="2026-01-05")
+    alice.add("Forget that.", session="s", at="2026-01-05")
+    memory.drain()
+    assert "Pusur" in texts(alice)
+    assert "Oslo" not in texts(alice)
+
+
+def test_forget_by_name_finds_the_fact_and_says_so_without_its_content(
+    memory: MemoryOS, alice: Namespace
+) -> None:
+    alice.add("Remember that the door code is 4711 hash.", session="s1", at="2026-01-05")
+    alice.add("Remember that the wifi name is Skogheim.", session="s1", at="2026-01-05")
+    alice.add("Please forget the door code.", session="s2", at="2026-01-06")
+    memory.drain()
+    context = alice.recall("What is the door code?")
+    assert "4711" not in context.text
+    assert "not available" in context.text
+    assert "Skogheim" in alice.recall("What is the wifi name?").text
+
+
+def test_until_a_day_gives_the_memory_an_end(
+    memory: MemoryOS, alice: Namespace, clock: HandClock
+) -> None:
+    turn = alice.add(
+        "Keep this only until 1 February 2027: the spare key is under the mat.",
+        session="s",
+        at="2026-01-05",
+    )[0]
+    memory.drain()
+    expires = alice.get(turn.id).expires_at
+    assert expires is not None
+    clock.move_s(10 * 366 * 86400)
+    assert "mat" not in alice.recall("Where is the spare key?").text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "I'll never forget that day in Bergen.",
+        "Don't forget to water the plants.",
+        "I forgot my umbrella in Oslo.",
+        "Did you forget that I live in Oslo?",
+        "He told me to forget that whole affair.",
+    ],
+)
+def test_talk_of_forgetting_is_no_request(memory: MemoryOS, alice: Namespace, line: str) -> None:
+    alice.add("I live in Oslo.", session="s", at="2026-01-05")
+    alice.add(line, session="s", at="2026-01-05")
+    memory.drain()
+    assert "I live in Oslo." in texts(alice)
+    assert line in texts(alice)
+
+
+def test_what_is_held_is_not_hidden(memory: MemoryOS, alice: Namespace) -> None:
+    alice.add("I live in Oslo.", session="s", at="2026-01-05", hold=True)
+    alice.add("Forget that.", session="s", at="2026-01-05")
+    memory.drain()
+    assert "Oslo" in texts(alice)
