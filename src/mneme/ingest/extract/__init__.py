@@ -1,0 +1,1 @@
+"""What turns say, read by rules or by a language model."""
