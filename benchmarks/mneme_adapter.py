@@ -29,6 +29,7 @@ class Mneme:
 
     def add(self, items: list[dict[str, Any]]) -> None:
         self._namespace.add_many([self._item(item) for item in items])
+        self._memory.drain()  # written memory reads the turns, too
 
     def _item(self, item: dict[str, Any]) -> dict[str, Any]:
         message = {"role": "user", "content": item["text"]}
