@@ -102,16 +102,17 @@ def rewards(hits_or_ids: object, used: object) -> dict[str, float]:
         hits_or_ids: What was given back: hits, cubes' ids, or one of either.
         used: Whether all of them helped, or those that did.
     """
-    shown = _ids_of(hits_or_ids)
+    shown = ids_of(hits_or_ids)
     if isinstance(used, bool):
         return dict.fromkeys(shown, _REWARD if used else -_REWARD)
-    helped = set(_ids_of(used))
+    helped = set(ids_of(used))
     if not helped <= set(shown):
         raise InvalidInputError("used names a cube that is not among the hits")
     return {i: _REWARD if i in helped else -_REWARD for i in shown}
 
 
-def _ids_of(value: object) -> list[str]:
+def ids_of(value: object) -> list[str]:
+    """The ids of hits, or ids as they are, each once."""
     if isinstance(value, str | Hit):
         value = [value]
     if not isinstance(value, Iterable):

@@ -55,7 +55,7 @@ class Searcher:
     """Searches namespaces of a vault."""
 
     def __init__(self, vault: Vault, counter: TokenCounter) -> None:
-        self._vault, self._counter = vault, counter
+        self._vault, self.counter = vault, counter
 
     def search(self, path: str, asked: Asked) -> list[Hit]:
         """The cubes that answer a question best, best first."""
@@ -81,7 +81,7 @@ class Searcher:
             hits = self.search(path, asked)
         else:
             hits = self._recalled(path, asked)
-        return pack(hits, budget_tokens=budget_tokens, counter=self._counter)
+        return pack(hits, budget_tokens=budget_tokens, counter=self.counter)
 
     def _recalled(self, path: str, asked: Asked) -> list[Hit]:
         """What a context is chosen from: turns that still hold, statements, standing wishes."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mneme.vault.parts import Parts
 
 Follow = Callable[["Transaction", "Namespace", "VersionRow"], None]
+FollowRows = Callable[["Transaction", "Namespace", "dict[str, VersionRow]"], None]
 
 FORGOTTEN_WITH = "forgotten_with"  # edge: the child was hidden because the parent was
 SUPERSEDES = "supersedes"  # edge: the child holds no longer since the parent does
@@ -161,8 +162,13 @@ class Lives:
             namespace = tx.cubes.touch_namespace(path)
             return self._show(tx, path, namespace, row), tx.cubes.body(row.key, row.text_version)[0]
 
-    def reward(self, path: str, rewards: dict[str, float]) -> None:
-        """Raise or lower what ranking thinks of cubes; all of them must be readable."""
+    def reward(
+        self, path: str, rewards: dict[str, float], follow: FollowRows | None = None
+    ) -> None:
+        """Raise or lower what ranking thinks of cubes; all of them must be readable.
+
+        `follow` is called before the commit, with the cubes by id.
+        """
         now = self._parts.clock.now_us()
         with self._parts.store.write() as tx:
             rows = {i: self.readable(tx, path, i) for i in rewards}
@@ -172,6 +178,8 @@ class Lives:
             tx.entries.mark_changed([row.key for row in rows.values()])
             changes = [audit.Change("feedback", path, i, rows[i].version, "") for i in rewards]
             audit.append(tx.ledger, changes, at=now, actor=self._parts.actor)
+            if follow is not None and rows:
+                follow(tx, tx.cubes.touch_namespace(path), rows)
 
     def keys_of(self, path: str, ids: Sequence[str]) -> list[int]:
         """The store's numbers of cubes, without those that are gone."""
@@ -224,11 +232,12 @@ class Lives:
         verb: str,
         *,
         said: tuple[str, Entry] | None = None,
+        method: str | None = None,
     ) -> VersionRow:
         """Write the next version of a cube, with another text and its entry where one is given."""
         if said is not None:
             text, entry = said
-            row = row._replace(text_version=row.version + 1, method=_edited(row.method))
+            row = row._replace(text_version=row.version + 1, method=method or _edited(row.method))
             number = None if entry.vectors is None else embedder_number(tx, self._parts)
             salt = self._parts.random_bytes(_SALT_BYTES)
             tx.cubes.add_texts([entry.row(row.key, row.text_version, (text, salt), number)])
