@@ -1,0 +1,1 @@
+"""Working memory, its pure parts: messages, the window, summaries, evidence, tools, tiers."""
