@@ -41,7 +41,8 @@ def test_a_wrong_setting_is_refused(settings: dict[str, object]) -> None:
 
 def test_making_a_model_loads_no_package_of_the_extra() -> None:
     program = (
-        "import sys\nfrom mneme.settings import Settings\nfrom mneme.wiring import _language_model\n"
+        "import sys; from mneme.settings import Settings\n"
+        "from mneme.wiring import _language_model\n"
         "_language_model(Settings(llm='openai:m'))\n"
         "print(sorted({'httpx2', 'fastjsonschema'} & set(sys.modules)))\n"
     )

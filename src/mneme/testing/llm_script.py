@@ -100,12 +100,13 @@ def _invention(answer: dict[str, Any], rng: Random) -> Said:
     said = rng.choice(answer.get("statements") or [nothing])
     text, turn = said["text"], said["turn"]
     last = text.rstrip(".!").rpartition(" ")[2]
+    denied = text.replace("I never ", "I ", 1)
     recounted = re.sub(r"\d+", "98765", text)
     ways: list[Said] = [
         nothing,
         {**said, "text": text.replace(last, FALSE_PLACE)},
         {**said, "text": recounted if recounted != text else nothing["text"]},
-        {**said, "text": text.replace("I ", "I never ", 1)},
+        {**said, "text": denied if denied != text else text.replace("I ", "I never ", 1)},
         {**said, "text": text, "quote": nothing["text"]},
         {**said, "turn": turn + 1},
         {**said, "turn": 10_000},

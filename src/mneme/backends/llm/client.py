@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _OTHER_FORM = frozenset({400, 422})
+_TO_NOTICE = 0.03  # share of the time-out that is left for ending a call
 _MOST_BYTES = 2 << 20  # of an answer
 _LONGEST_WRONG = 8_000  # characters of a wrong answer that are sent back for repair
 _HINTS = {401: "check llm_key", 403: "check llm_key", 404: "check llm_url and the model's name"}
@@ -111,7 +112,7 @@ class RemoteModel:
     ) -> Answer:
         if most_tokens < 1:
             raise InvalidInputError("most_tokens must be above 0")
-        deadline = time.monotonic() + self._server.timeout_s
+        deadline = time.monotonic() + self._server.timeout_s * (1 - _TO_NOTICE)
         key = _key(system, prompt, json.dumps(schema, sort_keys=True), str(most_tokens))
         with self._lock:
             known = self._kept.get(key)
