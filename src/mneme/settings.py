@@ -33,6 +33,7 @@ class Settings:
         embedder_key: Its key.
         embedder_timeout_s: How long to wait for its answer.
         embedder_pause_s: How long it is left alone after a failure.
+        infer: Whether written memory reads what is added, to make facts of it.
         llm: "openai:MODEL" (any server that speaks OpenAI's dialect, by its address),
             "anthropic:MODEL" or "ollama:MODEL"; None: rules alone.
         llm_url: Address of the language model's server; None for the provider's own.
@@ -51,6 +52,7 @@ class Settings:
         index_bytes: Memory for indexes; the least used go first.
         busy_timeout_s: How long to wait for another writer of the store.
         worker: Whether a thread of this process runs background jobs.
+        learn: Whether feedback changes the weights of the ranking, for each namespace by itself.
     """
 
     target: str | None = None
@@ -59,6 +61,7 @@ class Settings:
     embedder_key: str | None = None
     embedder_timeout_s: float = 10.0
     embedder_pause_s: float = 5.0
+    infer: bool = True
     llm: str | None = None
     llm_url: str | None = None
     llm_key: str | None = None
@@ -76,6 +79,7 @@ class Settings:
     index_bytes: int = 1024 * _MIB
     busy_timeout_s: float = 10.0
     worker: bool = True
+    learn: bool = False
 
     def __post_init__(self) -> None:
         for name in ("embedder_timeout_s", "llm_timeout_s", "busy_timeout_s", "max_turn_bytes"):

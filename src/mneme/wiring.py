@@ -19,6 +19,7 @@ from mneme.core.strict import strict
 from mneme.core.tokens import EstimatedCounter
 from mneme.ingest.reader import Limits
 from mneme.settings import Settings
+from mneme.vault.account import StoreAccount
 from mneme.vault.embedding import Embedding
 from mneme.vault.parts import Parts
 from mneme.vault.vault import Vault
@@ -47,6 +48,7 @@ class Outside:
         vfs: SQLite's name of the disk; None for the checksumming one.
         embedder: Used instead of what the settings name.
         inline: Whether writes wait for that embedder's vectors.
+        model: Used instead of the language model that the settings name.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -54,6 +56,7 @@ class Outside:
     vfs: str | None = None
     embedder: Embedder | None = None
     inline: bool = True
+    model: LanguageModel | None = None
 
 
 def build(
@@ -99,13 +102,19 @@ def build(
         secret=_secret(store, outside.random_bytes),
     )
     vault = Vault(parts, index_bytes=settings.index_bytes)
+    model = outside.model or _language_model(settings, StoreAccount(store))
     limits = Limits(
         turn_bytes=settings.max_turn_bytes,
         document_bytes=settings.max_document_bytes,
         metadata_bytes=settings.max_metadata_bytes,
         zone=settings.zone,
+        infer=settings.infer,
+        has_llm=model is not None,
     )
-    return MemoryOS(vault, counter=counter, limits=limits, with_worker=settings.worker)
+    return MemoryOS(
+        vault, counter=counter, limits=limits, with_worker=settings.worker, model=model,
+        learn=settings.learn,
+    )  # fmt: skip
 
 
 def _folder(target: str | Path | None) -> Path:

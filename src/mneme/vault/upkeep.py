@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mneme.core.errors import ForbiddenError, ImportRefusedError
@@ -47,6 +47,8 @@ class Stats:
         jobs: Background jobs by state.
         missing_vectors: Texts whose vectors are still to be made.
         embedder: Id of the embedder in use.
+        unread: Turns that written memory has still to read.
+        spent: What language models cost, by kind of work: calls, tokens, and money in millionths.
     """
 
     counts: dict[str, int]
@@ -56,6 +58,8 @@ class Stats:
     jobs: dict[str, int]
     missing_vectors: int
     embedder: str | None
+    unread: int = 0
+    spent: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 class Upkeep:
@@ -154,11 +158,13 @@ class Upkeep:
             number = None if embedder is None else tx.entries.embedder_number(embedder)
             missing = 0 if embedder is None else tx.entries.missing_vectors(number)
             states, types = tx.states(), tx.types()
+            unread = tx.written.heard_count()
+            spent = {job: each._asdict() for job, each in tx.written.spent().items()}
         sizes = {name[:-6]: counts.pop(name) for name in list(counts) if name.endswith("_bytes")}
         sizes |= {"disk": self._parts.store.bytes_on_disk(), "memory": self._finder.bytes()}
         return Stats(
             counts=counts, states=states, types=types, bytes=sizes, jobs=jobs,
-            missing_vectors=missing, embedder=embedder,
+            missing_vectors=missing, embedder=embedder, unread=unread, spent=spent,
         )  # fmt: skip
 
     def _embedder_number(self) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mneme.backends.sqlite.schema import VERSIONS
-from mneme.core.rows import ClaimRow, Spent
+from mneme.core.rows import ClaimRow, DecisionRow, Spent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,9 +45,9 @@ class WrittenRows:
         sql = "SELECT key FROM heard WHERE ns = ? AND stage = ? ORDER BY key LIMIT ?"
         return [key for (key,) in self._run(sql, (ns, stage, limit))]
 
-    def heard_count(self, stage: str, ns: int | None = None) -> int:
-        """How many cubes wait in a stage, in one namespace or in all."""
-        sql = "SELECT count(*) FROM heard WHERE stage = ?1 AND (?2 IS NULL OR ns = ?2)"
+    def heard_count(self, stage: str | None = None, ns: int | None = None) -> int:
+        """How many cubes wait, in a stage or in all, in one namespace or in all."""
+        sql = "SELECT count(*) FROM heard WHERE (?1 IS NULL OR stage = ?1) AND (?2 IS NULL OR ns = ?2)"
         return int(self._run(sql, (stage, ns)).fetchone()[0])
 
     def heard_since(self, ns: int, stage: str) -> int | None:
@@ -91,7 +91,7 @@ class WrittenRows:
             "SELECT c.key FROM mark m JOIN cube c ON c.key = m.key "
             f"JOIN version v ON v.vid = c.key * {VERSIONS} + c.version "
             "WHERE m.ns = ? AND m.kind = ? AND m.mark = ? AND v.valid_to IS NULL "
-            "AND c.state NOT IN ('forgotten', 'expired', 'erased') ORDER BY c.key"
+            "AND c.state NOT IN ('merged', 'forgotten', 'expired', 'erased') ORDER BY c.key"
         )
         return [key for (key,) in self._run(sql, (ns, kind, mark))]
 
@@ -110,6 +110,31 @@ class WrittenRows:
         """What extracted cubes that changed after `since_seq` say of each of their sources."""
         for row in self._run(_CLAIMS, (ns, since_seq)):
             yield ClaimRow(*row)
+
+    # -- decisions
+
+    def add_decisions(self, ns: int, rows: Iterable[DecisionRow]) -> None:
+        """Note what was shown, and what came of it."""
+        self._run_many(
+            "INSERT INTO decision(ns, key, at, query, place, reward, signals) "
+            "VALUES (?,?,?,?,?,?,?)",
+            [(ns, *row) for row in rows],
+        )
+
+    def decisions(self, ns: int) -> Iterator[tuple[str, DecisionRow]]:
+        """Ids of readable cubes and what was noted of them, in order of writing."""
+        sql = (
+            "SELECT c.id, d.key, d.at, d.query, d.place, d.reward, d.signals "
+            "FROM decision d JOIN cube c ON c.key = d.key "
+            "WHERE d.ns = ? AND c.state NOT IN ('forgotten', 'expired', 'erased') "
+            "ORDER BY d.number"
+        )
+        for cube_id, *row in self._run(sql, (ns,)):
+            yield cube_id, DecisionRow(*row)
+
+    def drop_decisions(self, ns: int) -> int:
+        """Forget what was noted for a namespace; how many rows went."""
+        return len(self._run("DELETE FROM decision WHERE ns = ? RETURNING 1", (ns,)).fetchall())
 
     # -- costs
 
