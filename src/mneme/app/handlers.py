@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mneme.app.sleep import consolidating
 from mneme.ingest.listen import Listener
+from mneme.transform.runs import CONSOLIDATE
 from mneme.vault.write import READ
 
 if TYPE_CHECKING:
@@ -21,4 +23,7 @@ def handlers_of(
 ) -> dict[str, Callable[[JobRow], None]]:
     """Handlers by kind of job."""
     listener = Listener(vault, model=model)
-    return {READ: lambda job: listener.run(job, lambda: jobs.keep_on(job))}
+    return {
+        READ: lambda job: listener.run(job, lambda: jobs.keep_on(job)),
+        CONSOLIDATE: consolidating(vault, model, jobs.keep_on),
+    }

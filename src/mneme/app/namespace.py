@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mneme.app.experience import ExperienceVerbs
+from mneme.app.sleep import SleepVerbs
 from mneme.app.working.verbs import WorkingVerbs
 from mneme.core.errors import InvalidInputError
 from mneme.core.filters import parse_filters
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     Target = str | Sequence[str] | None
 
 
-class Namespace(ExperienceVerbs, WorkingVerbs):
+class Namespace(ExperienceVerbs, WorkingVerbs, SleepVerbs):
     """The memories of one owner; nothing of another is within reach."""
 
     def __init__(self, shared: Shared, path: str) -> None:

@@ -95,6 +95,12 @@ class LedgerRows:
         row = self._run("SELECT uses FROM usage WHERE key = ?", (key,)).fetchone()
         return int(row[0]) if row else 0
 
+    def usage(self, key: int) -> tuple[int, int | None, float]:
+        """Uses of a cube, when it was last used, and its utility (-1 to 1)."""
+        sql = "SELECT uses, last_used_at, utility FROM usage WHERE key = ?"
+        found: tuple[int, int | None, float] | None = self._run(sql, (key,)).fetchone()
+        return found or (0, None, 0.0)
+
     # -- audit
 
     def last_audit(self) -> tuple[int, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from mneme.core.lifecycle import HIDDEN
+from mneme.core.lifecycle import HIDDEN, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,7 +98,7 @@ class Claims:
 
 
 def _claim(row: ClaimRow) -> Claim:
-    hidden = row.state in HIDDEN
+    hidden = row.state in HIDDEN or row.state == State.MERGED  # another one claims it now
     closes = _NEVER if row.valid_to is None else row.valid_to
     if row.expires_at is not None:
         closes = min(closes, row.expires_at)

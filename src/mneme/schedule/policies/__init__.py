@@ -1,0 +1,1 @@
+"""Decisions about when: pure functions of what is known of a memory."""
