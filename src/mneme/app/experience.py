@@ -10,6 +10,7 @@ from mneme.core.moments import optional_us
 from mneme.core.strict import strict
 from mneme.ingest import checks
 from mneme.ingest.experience import Learner, Told
+from mneme.ingest.lesson_writer import LessonWriter
 from mneme.memories.plaintext.experience.reading import trajectory_of
 from mneme.recall import advice as advising
 from mneme.recall import asking
@@ -76,7 +77,9 @@ class ExperienceVerbs:
             advised=_advised(advice),
             most_bytes=limits.turn_bytes,
         )
-        written = Learner(self._shared.vault).learn(self.path, told)
+        model = self._shared.model
+        learner = Learner(self._shared.vault, None if model is None else LessonWriter(model))
+        written = learner.learn(self.path, told)
         self._shared.wake()
         with parts.store.read() as tx:
             uses = [tx.ledger.uses(row.key) for row, _ in written]

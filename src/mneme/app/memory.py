@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mneme.core.cube import MemCube
     from mneme.core.protocols import LanguageModel, TokenCounter
+    from mneme.core.tabular import QueryDoor
     from mneme.ingest.reader import Limits
     from mneme.vault.audit import AuditEntry
     from mneme.vault.upkeep import Report, Stats
@@ -44,9 +45,11 @@ class MemoryOS:
         vault: Vault,
         *,
         counter: TokenCounter,
+        door: QueryDoor,
         limits: Limits,
         with_worker: bool = True,
         model: LanguageModel | None = None,
+        learn: bool = False,
     ) -> None:
         self.vault = vault
         self._usage = Usage(vault.parts)
@@ -61,7 +64,9 @@ class MemoryOS:
             limits=limits,
             wake=self._wake,
             counter=counter,
+            door=door,
             model=model,
+            learn=learn,
         )
         self._wake()  # another process may have left jobs behind
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mneme.app.experience import ExperienceVerbs
 from mneme.app.sleep import SleepVerbs
+from mneme.app.learning import LearningVerbs
 from mneme.app.working.verbs import WorkingVerbs
 from mneme.core.errors import InvalidInputError
 from mneme.core.filters import parse_filters
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     Target = str | Sequence[str] | None
 
 
-class Namespace(ExperienceVerbs, WorkingVerbs, SleepVerbs):
+class Namespace(ExperienceVerbs, LearningVerbs, WorkingVerbs, SleepVerbs):
     """The memories of one owner; nothing of another is within reach."""
 
     def __init__(self, shared: Shared, path: str) -> None:
@@ -139,15 +140,6 @@ class Namespace(ExperienceVerbs, WorkingVerbs, SleepVerbs):
         wanted = checks.version_of(to_version, name="to_version") or 0
         return self._cube(changes.rollback(self._vault, self.path, checks.id_of(id), wanted))
 
-    @strict
-    def feedback(self, hits_or_ids: object, *, used: object, query: str | None = None) -> None:
-        """Tell ranking which of the hits helped: `used` is true, false, or those that did."""
-        rewards = asking.rewards(hits_or_ids, used)
-        checks.ids_of(list(rewards))
-        if query is not None:
-            checks.text_of(query, name="query", max_bytes=self._limits.turn_bytes)
-        self._vault.lives.reward(self.path, rewards)
-
     # -- life
 
     @strict
@@ -241,7 +233,7 @@ class Namespace(ExperienceVerbs, WorkingVerbs, SleepVerbs):
             self._zone,
             self._vault.parts.clock.now_us(),
         )
-        return self._shared.searcher.search(self.path, asked)
+        return self._shared.searcher.search(self.path, self._as_learned(asked))
 
     @strict
     def recall(
@@ -270,7 +262,7 @@ class Namespace(ExperienceVerbs, WorkingVerbs, SleepVerbs):
             self._vault.parts.clock.now_us(),
         )
         budget = asking.budget_of(budget_tokens)
-        context = self._shared.searcher.recall(self.path, asked, budget)
+        context = self._shared.searcher.recall(self.path, self._as_learned(asked), budget)
         ids = [hit.cube.id for hit in context.hits]
         self._shared.usage.count(self._vault.lives.keys_of(self.path, ids))
         return context

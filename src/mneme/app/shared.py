@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mneme.core.protocols import LanguageModel, TokenCounter
+    from mneme.core.tabular import QueryDoor
     from mneme.ingest.reader import Limits
     from mneme.recall.search import Searcher
     from mneme.schedule.usage import Usage
@@ -25,4 +26,6 @@ class Shared:
     limits: Limits
     wake: Callable[[], None]
     counter: TokenCounter
+    door: QueryDoor
     model: LanguageModel | None = None
+    learn: bool = False  # whether feedback teaches the ranking

@@ -120,6 +120,22 @@ class ClaimRow(NamedTuple):
     spans: str | None
 
 
+class DecisionRow(NamedTuple):
+    """One cube that was shown for a question, and whether it helped.
+
+    query: a hash that only this store can make; the same for all that was shown together.
+    place: 1 for the best.
+    signals: canonical JSON of the signals that the ranking learns from.
+    """
+
+    key: int
+    at: int
+    query: bytes
+    place: int
+    reward: float
+    signals: str
+
+
 class Spent(NamedTuple):
     """What language models cost; cost in millionths of the currency of the prices."""
 

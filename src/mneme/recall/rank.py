@@ -19,7 +19,7 @@ from mneme.recall.query import Question, take_apart
 from mneme.recall.scan import scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
     Slots = npt.NDArray[np.int64]
+    Learned = Callable[[Sequence[str], Floats], npt.NDArray[Any]]
 
 __all__ = ["CANDIDATES", "Mode", "Question", "Ranked", "rank"]
 
@@ -52,7 +53,7 @@ class Ranked:
     signals: Mapping[str, float] = field(default_factory=dict)
 
 
-def rank(
+def rank(  # noqa: PLR0913 (what is learned stands beside what was used)
     index: NamespaceIndex,
     question: Question,
     *,
@@ -60,6 +61,7 @@ def rank(
     limit: int = 10,
     mode: Mode = "hybrid",
     utility: npt.NDArray[Any] | None = None,
+    learned: Learned | None = None,
 ) -> list[Ranked]:
     """The cubes that answer a question best.
 
@@ -70,6 +72,7 @@ def rank(
         limit: How many to give back at most.
         mode: Whether to use words, vectors or both.
         utility: By slot, -1 to 1: how much earlier use speaks for a cube; None for no use at all.
+        learned: Names and values of signals to a change of margins (recall.learning).
     """
     index.prepare()
     live = index.column("live")
@@ -80,7 +83,7 @@ def rank(
         return _rank_dense(index, question, places, limit)
     vector = question.vector if mode == "hybrid" and index.vectors.dim else None
     search = _Search(index, take_apart(question), vector, places)
-    return search.run(limit, utility)
+    return search.run(limit, utility, learned)
 
 
 class _Search:
@@ -100,11 +103,15 @@ class _Search:
         self.candidates = _best(index, self.first, self.pool, CANDIDATES)
         self.view = signals.View(index, asked, scanned, self.first, self.pool, self.candidates)
 
-    def run(self, limit: int, utility: npt.NDArray[Any] | None) -> list[Ranked]:
+    def run(
+        self, limit: int, utility: npt.NDArray[Any] | None, learned: Learned | None
+    ) -> list[Ranked]:
         names, values = signals.compute(self.view, self.model.signals)
         margin = wishes.lift(self.model.margin(values), names, values)
         if utility is not None:
             margin += _UTILITY * np.clip(utility[self.candidates], -1, 1)
+        if learned is not None:
+            margin = margin + learned(names, values)
         score = self.model.share(margin)
         keys = self.index.column("key")[self.candidates]
         order = np.lexsort((keys, -margin))[:limit]

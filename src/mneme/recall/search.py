@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mneme.core.cube import MemCube
     from mneme.core.protocols import TokenCounter
     from mneme.core.rows import Shown
-    from mneme.recall.rank import Mode, Ranked
+    from mneme.recall.rank import Learned, Mode, Ranked
     from mneme.vault.find import Indexes
     from mneme.vault.index.namespace import NamespaceIndex
     from mneme.vault.vault import Vault
@@ -49,6 +49,7 @@ class Asked:
     mode: Mode = "hybrid"
     min_score: float | None = None
     explain: bool = False
+    learned: Learned | None = None  # what feedback taught (recall.learning)
 
 
 class Searcher:
@@ -151,7 +152,7 @@ def _rank(index: NamespaceIndex, question: Question, asked: Asked, allowed: Mask
     mode: Mode = "lexical" if question.vector is None else asked.mode
     return rank(
         index, question, allowed=allowed, limit=asked.limit, mode=mode,
-        utility=index.column("utility"),
+        utility=index.column("utility"), learned=asked.learned,
     )  # fmt: skip
 
 

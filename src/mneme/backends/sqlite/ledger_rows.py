@@ -16,6 +16,7 @@ _ERASED_WITH_CUBE = (
     "DELETE FROM sketch WHERE key = ?",
     "DELETE FROM request WHERE key = ?",
     "DELETE FROM usage WHERE key = ?",
+    "DELETE FROM decision WHERE key = ?",
     "DELETE FROM heard WHERE key = ?",
     "DELETE FROM mark WHERE key = ?",
     "DELETE FROM edge WHERE child = ?",

@@ -78,6 +78,11 @@ CREATE TABLE mark(
   ns INTEGER NOT NULL, kind TEXT NOT NULL, mark INTEGER NOT NULL, key INTEGER NOT NULL,
   PRIMARY KEY(ns, kind, mark, key)) WITHOUT ROWID;
 CREATE INDEX mark_by_key ON mark(key);
+CREATE TABLE decision(
+  number INTEGER PRIMARY KEY, ns INTEGER NOT NULL, key INTEGER NOT NULL, at INTEGER NOT NULL,
+  query BLOB NOT NULL, place INTEGER NOT NULL, reward REAL NOT NULL, signals TEXT NOT NULL);
+CREATE INDEX decision_by_namespace ON decision(ns, number);
+CREATE INDEX decision_by_key ON decision(key);
 CREATE TABLE spent(
   job TEXT PRIMARY KEY, calls INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
   output_tokens INTEGER NOT NULL, cost INTEGER NOT NULL) WITHOUT ROWID;
