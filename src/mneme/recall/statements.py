@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mneme.vault.visible import Window
 
 ON_REQUEST: Final = "on_request"  # the label of what is given back only where it is asked for
+SUMMED_UP: Final = "summarised"  # the method of what consolidation wrote of several cubes
 GOVERNED: Final = "governed"  # the method of a note on what was done at the user's request
 
 _STANDING: Final = 12  # instructions and preferences that a context may begin with
@@ -64,6 +65,8 @@ def with_statements(turns: Sequence[Hit], statements: Sequence[Hit], question: s
     named: list[tuple[int, Hit]] = []
     beside: dict[str, list[Hit]] = {}
     for hit in statements:
+        if hit.cube.provenance.method == SUMMED_UP:  # it may say what holds no longer
+            continue
         sources = {span.cube_id for span in hit.cube.provenance.sources}
         words = _named(hit.cube, asked)
         spoken = [whole[i] for i in sorted(sources) if i in whole]

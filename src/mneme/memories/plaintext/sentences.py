@@ -30,7 +30,7 @@ _NO_NAMES: Final = frozenset(
     ["i", "i'm", "i've", "i'll", "i'd", "ok", "okay", "yes", "no", "hi", "hello", "hey", "thanks",
      "thank", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
      "january", "february", "march", "april", "may", "june", "july", "august", "september",
-     "october", "november", "december"]
+     "october", "november", "december", "today", "yesterday", "tomorrow", "tonight"]
 )  # fmt: skip
 
 
@@ -101,14 +101,12 @@ def names_of(text: str, *, first: bool = True) -> list[str]:
     found = []
     opens = {sentence.start for sentence in sentences_of(text)}
     for match in _NAME.finditer(text):
-        name = match[0].removesuffix("'s").removesuffix("’s")
-        lower = name.casefold()
-        alone = " " not in lower
-        if lower in _NO_NAMES or (alone and is_stopword(lower)) or lower.startswith(("i'", "i’")):
-            continue
-        if alone and match.start() in opens and not first:
-            continue
-        found.append(lower)
+        words = match[0].removesuffix("'s").removesuffix("’s").casefold().split()
+        while words and (is_stopword(words[0]) or words[0] in _NO_NAMES):
+            del words[0]
+        opening = len(words) == 1 == len(match[0].split()) and match.start() in opens
+        if words and (first or not opening):
+            found.append(" ".join(words))
     return found
 
 

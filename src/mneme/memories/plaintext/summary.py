@@ -10,6 +10,7 @@ cannot see is who did what to whom. Pure functions.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from math import log1p
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -93,7 +94,8 @@ def _fault(line: str, said: Sequence[str]) -> str | None:
         return f"not covered by its sources: {line!r}"
     if strange := sorted(n for n in gist.numbers if n not in words):
         return f"number {strange[0]} is not in its sources: {line!r}"
-    if strange := sorted(n for n in gist.names if not _holds(words, n)):
+    spoken_of = words | {w for s in _led_to(support, said) for w in tokens_of(s)}
+    if strange := sorted(n for n in gist.names if not _holds(spoken_of, n)):
         return f"name {strange[0]!r} is not in its sources: {line!r}"
     if swapped := _swapped(line, support):
         return f"number {swapped} belongs to something else in its sources: {line!r}"
@@ -108,6 +110,11 @@ def _support(gist: Gist, said: Sequence[str]) -> list[str]:
     best = sorted(shares, reverse=True)[:_SUPPORTING]
     least = max(1.0, _NEAR * len(gist.terms))
     return [said[-i] for n, i in best if n >= least] or [said[-i] for n, i in best[:1] if n]
+
+
+def _led_to(support: Sequence[str], said: Sequence[str]) -> list[str]:
+    """The sentences before those that support one: they may name whom "she" means."""
+    return [before for before, sentence in pairwise(said) if sentence in support]
 
 
 def _holds(words: frozenset[str], name: str) -> bool:
