@@ -83,3 +83,17 @@ def test_what_is_held_is_not_hidden(memory: MemoryOS, alice: Namespace) -> None:
     alice.add("Forget that.", session="s", at="2026-01-05")
     memory.drain()
     assert "Oslo" in texts(alice)
+
+
+def test_what_waits_to_be_asked_for_is_given_where_it_is_named(
+    memory: MemoryOS, alice: Namespace
+) -> None:
+    alice.add(
+        "Only bring this up if I ask: my brother Lars owes me 4,000 crowns.",
+        session="s",
+        at="2026-01-05",
+    )
+    alice.add("I bought a green bicycle.", session="s", at="2026-01-06")
+    memory.drain()
+    assert "Lars" not in alice.recall("What did I buy?").text
+    assert "Lars" in alice.recall("What does my brother Lars owe me?").text

@@ -56,9 +56,10 @@ class Obedience:
             self._forget(place, meant)
             self._note(place, turn, request, meant)
         elif request.wish == "until":
-            self._change(place, meant or [turn.row], expires_at=request.until)
+            rows = self._with_derived(place, meant or [turn.row])
+            self._change(place, rows, expires_at=request.until)
         else:
-            self._label(place, meant or [turn.row])
+            self._label(place, self._with_derived(place, meant or [turn.row]))
 
     def _meant(
         self, place: Place, turn: Turn, request: Request, before: Turn | None
@@ -102,6 +103,16 @@ class Obedience:
                 if row.state not in _HIDDEN and set(said) <= {f.key for f in facts}:
                     doomed[row.key] = row
         return list(doomed.values())
+
+    def _with_derived(self, place: Place, rows: Iterable[VersionRow]) -> list[VersionRow]:
+        """Cubes, and what was taken from them already."""
+        found = {row.key: row for row in rows}
+        for key in list(found):
+            children = place.tx.ledger.children(key, SOURCE)
+            for row in place.tx.cubes.current_of_keys(place.namespace.number, children):
+                if row.state not in _HIDDEN:
+                    found.setdefault(row.key, row)
+        return list(found.values())
 
     def _forget(self, place: Place, rows: Iterable[VersionRow]) -> None:
         hidden: set[int] = set()
