@@ -19,6 +19,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from mneme.recall import first, signals, wishes
+from mneme.recall.breadth import Layout, layout_of, spread
 from mneme.recall.model import FIRST, Model
 from mneme.recall.query import Question, take_apart
 from mneme.recall.rank import CANDIDATES
@@ -66,7 +67,8 @@ class Sample:
     case: Case
     values: np.ndarray
     right: np.ndarray
-    sessions: np.ndarray
+    asked: Any
+    layout: Layout
     gold: int
     gold_sessions: frozenset[int]
 
@@ -152,7 +154,6 @@ def samples(
     names: tuple[str, ...] = ()
     result: dict[Any, list[Sample]] = defaultdict(list)
     for search in found:
-        session = search.index.column("session")
         wanted = [search.index.sessions.find(name) for name in search.case.question["sessions"]]
         gold_sessions = frozenset(-1 if number is None else number for number in wanted)
         for label, weights in weights_of(search.case).items():
@@ -161,8 +162,8 @@ def samples(
             right = np.isin(view.candidates, search.gold)
             result[label].append(
                 Sample(
-                    search.case, values, right, session[view.candidates].copy(),
-                    len(search.gold), gold_sessions,
+                    search.case, values, right, search.asked,
+                    layout_of(search.index, view.candidates), len(search.gold), gold_sessions,
                 )
             )  # fmt: skip
     return names, result
@@ -258,7 +259,7 @@ def score(model: Model, names: tuple[str, ...], sample: Sample) -> np.ndarray:
     """The margins of a question's candidates."""
     places = [names.index(name) for name in model.signals]
     margin = model.margin(np.ascontiguousarray(sample.values[:, places]))
-    return wishes.lift(margin, names, sample.values)
+    return spread(wishes.lift(margin, names, sample.values), sample.asked, sample.layout)
 
 
 def figures(sample: Sample, margins: np.ndarray) -> dict[str, float]:
@@ -267,7 +268,7 @@ def figures(sample: Sample, margins: np.ndarray) -> dict[str, float]:
     right = sample.right[order]
     found = {f"r@{k}": float(right[:k].sum()) / sample.gold for k in (5, 10, 20)}
     if sample.gold_sessions:
-        seen = list(dict.fromkeys(sample.sessions[order][:50].tolist()))
+        seen = list(dict.fromkeys(sample.layout.sessions[order][:50].tolist()))
         for k in (5, 10):
             found[f"S_all@{k}"] = float(sample.gold_sessions <= set(seen[:k]))
     return found

@@ -29,6 +29,7 @@ from mneme.backends.embedders.static import StaticEmbedder
 from mneme.core.clock import to_us
 from mneme.core.protocols import IndexRow, PassageRow
 from mneme.memories.plaintext.build import analyse
+from mneme.recall.topic import topic_of
 from mneme.vault.index.namespace import NamespaceIndex
 
 SETS = ("locomo", "lme_hay_s", "lme_hay_m", "beam100k", "beam500k")
@@ -192,7 +193,7 @@ class Indexer:
 
     def vector(self, text: str) -> np.ndarray:
         """Of a question."""
-        return self.embedder.embed([text], query=True)[0]
+        return self.embedder.embed([topic_of(text)], query=True)[0]
 
     def _rows(self, turns: list[Turn]) -> Iterator[IndexRow]:
         for number, turn in enumerate(turns):

@@ -88,6 +88,25 @@ def test_a_wish_is_lifted_to_the_ninth_place_and_nothing_else_changes(
         assert int((lifted > lifted[wish]).sum()) <= 8
 
 
+@given(
+    st.lists(
+        st.tuples(st.floats(-9, 9), st.floats(0, 1), st.floats(0, 1), st.sampled_from([0.0, 1.0])),
+        max_size=30,
+    )
+)
+def test_wishes_for_the_kind_of_answer_are_among_the_first_ten(
+    given: list[tuple[float, float, float, float]],
+) -> None:
+    values = np.array(given, np.float32).reshape(-1, 4)
+    margin = values[:, 0].astype(np.float64)
+    lifted = lift(margin, (*NAMES, "scope_answer"), values)
+    changed = np.flatnonzero(lifted != margin)
+    assert len(changed) <= 2
+    for wish in changed:
+        assert lifted[wish] > margin[wish]
+        assert int((lifted > lifted[wish]).sum()) <= 9
+
+
 def test_a_model_without_signals_of_wishes_lifts_nothing() -> None:
     margin = np.arange(20.0)
     assert lift(margin, ("first",), np.ones((20, 1), np.float32)) is margin

@@ -171,7 +171,7 @@ def shape(view: View) -> dict[str, Floats]:
 
 def wishes(view: View) -> dict[str, Floats]:
     """How well standing wishes fit the question."""
-    return fit_of_wishes(view.index, view.scan, view.candidates)
+    return fit_of_wishes(view.index, view.asked, view.scan, view.candidates)
 
 
 def _rank_among(chosen: npt.NDArray[np.bool_], order: npt.NDArray[Any] | None) -> Floats:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mneme.memories.plaintext.language.terms import is_stopword, look_up, tokens_of
 from mneme.memories.plaintext.language.times import find_times
+from mneme.recall.topic import RAISED, SUMMARY, topic_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,7 +55,8 @@ _KINDS: Final[dict[str, str]] = {
         r"\border\b|\bsequence\b|\btimeline\b|\bchronolog\w*|\bfirst\b.*\b(?:or|then)\b"
         r"|\bwalk me through\b"
     ),
-    "summary": r"\bsummar\w+|\boverview\b|\brecap\b|\bcomprehensive\b",
+    "raised": RAISED,
+    "summary": SUMMARY,
     "you_said": (
         r"\b(?:did|had|have) you\b"
         r"|\byou (?:said|told|suggested|recommended|mentioned|gave|provided|explained|listed"
@@ -88,7 +90,8 @@ class Question:
 
     Attributes:
         text: The question as it was put.
-        vector: float32 [dim], from the embedder of the index's vectors; None when there is none.
+        vector: float32 [dim], of `topic_of(text)`, from the embedder of the index's vectors; None
+            when there is none.
         now: The moment that "last week" refers to; None leaves such words unresolved.
     """
 
@@ -124,8 +127,9 @@ class Asked:
 
 
 def take_apart(question: Question) -> Asked:
-    """Find a question's terms, words, kind and times."""
-    tokens = tokens_of(question.text)[: 4 * _MOST_TERMS]
+    """Find a question's kind, and the terms, words and times of its topic."""
+    topic = topic_of(question.text)
+    tokens = tokens_of(topic)[: 4 * _MOST_TERMS]
     weighted: dict[int, bool] = {}
     reading: list[int] = []
     for token in tokens:
@@ -144,9 +148,9 @@ def take_apart(question: Question) -> Asked:
         content=tuple(weighted[term] for term in terms),
         pairs=pairs,
         words=frozenset(token.partition("'")[0] for token in tokens),
-        capitalised=_capitalised(question.text),
+        capitalised=_capitalised(topic),
         kinds=tuple(bool(test.search(question.text)) for test in _KIND_TESTS),
-        days=_days(question),
+        days=_days(topic, question.now),
     )
 
 
@@ -154,7 +158,6 @@ def _capitalised(text: str) -> frozenset[str]:
     return frozenset(word.casefold() for word in _WORD.findall(text) if word[0].isupper())
 
 
-def _days(question: Question) -> tuple[tuple[int, int], ...]:
-    reference = None if question.now is None else question.now.date()
-    spans = find_times(question.text, reference)
+def _days(topic: str, now: datetime | None) -> tuple[tuple[int, int], ...]:
+    spans = find_times(topic, None if now is None else now.date())
     return tuple((s.first.toordinal() - _EPOCH, s.last.toordinal() - _EPOCH) for s in spans)

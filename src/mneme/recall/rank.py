@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from mneme.recall import first, model, signals, wishes
+from mneme.recall.breadth import is_broad, layout_of, spread
 from mneme.recall.query import Question, take_apart
 from mneme.recall.scan import scan
 
@@ -108,6 +109,8 @@ class _Search:
     ) -> list[Ranked]:
         names, values = signals.compute(self.view, self.model.signals)
         margin = wishes.lift(self.model.margin(values), names, values)
+        if is_broad(self.view.asked):
+            margin = spread(margin, self.view.asked, layout_of(self.index, self.candidates))
         if utility is not None:
             margin += _UTILITY * np.clip(utility[self.candidates], -1, 1)
         if learned is not None:

@@ -11,6 +11,7 @@ from mneme.recall.context import Context, Hit
 from mneme.recall.pack import pack
 from mneme.recall.rank import Question, rank
 from mneme.recall.statements import is_open_to, standing_keys, with_statements
+from mneme.recall.topic import topic_of
 from mneme.vault.codec import cube_of
 from mneme.vault.find import span_of
 from mneme.vault.visible import holding, present, unretired, visible
@@ -121,7 +122,7 @@ class Searcher:
         """The question with its vector, and whether that is missing although it was wanted."""
         embedding, vector, degraded = self._vault.parts.embedding, None, False
         if asked.mode != "lexical" and embedding.embedder is not None:
-            made = embedding.make([asked.text], query=True)
+            made = embedding.make([topic_of(asked.text)], query=True)
             vector, degraded = (None, True) if made is None else (made[0], False)
         return Question(asked.text, vector, from_us(asked.now_us)), degraded
 
