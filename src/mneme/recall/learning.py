@@ -5,7 +5,9 @@ candidates are the arms, their signals the context, use is the reward. The polic
 margins; a step goes up the gradient of the likelihood that what helped would have been chosen. It
 is greedy: nothing worse is shown in order to explore. What is learned is a linear correction of the
 fitted margin, over signals standardised among the candidates of one search, so that it can neither
-outgrow the ranking nor depend on one question's scale.
+outgrow the ranking nor depend on one question's scale. Two guards, since feedback is wrong at
+times: a mark that the ranking finds incredible counts less (`DOUBT`), and a weight is in effect
+only as far as its steps agree (`PROOF`).
 
 Weights are kept by namespace, in the store; a step reads and writes them in one transaction.
 """
@@ -37,12 +39,14 @@ if TYPE_CHECKING:
 LEARNED: Final = (
     "lexical_rel", "passage_rel", "window_rel", "cover", "near_cover", "pairs", "rarest", "dense_z",
     "first_prev", "first_next", "session_best", "by_asked", "by_user", "by_assistant",
-    "reply_to_asked", "recency", "days_off", "is_question", "is_number", "is_date", "is_first_person",
-    "is_short", "is_preference", "words",
+    "reply_to_asked", "recency", "days_off", "is_question", "is_number", "is_date",
+    "is_first_person", "is_short", "is_preference", "words",
 )  # fmt: skip
 MOST_WEIGHT: Final = 0.3  # of one signal
 MOST_MARGIN: Final = 1.0  # that all of them together may add or take
 STEP: Final = 0.03
+DOUBT: Final = 0.2  # the share of marks that may be wrong
+PROOF: Final = 2.0  # standard errors by which the mean of a weight's steps must differ from 0
 _SLOWER: Final = 200  # updates after which steps are half as long
 _MOST_Z: Final = 2.0
 _LEAST_SPREAD: Final = 1e-6
@@ -50,9 +54,16 @@ _LEAST_SPREAD: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What one namespace learned: by signal, what a standard deviation adds to the margin."""
+    """What one namespace learned.
+
+    Attributes:
+        values: By signal, what a standard deviation of it adds to the margin.
+        trace: By signal, the sum of its steps within bounds, of its gradients, of their squares.
+        updates: How many pieces of feedback it learned from.
+    """
 
     values: Mapping[str, float] = field(default_factory=dict)
+    trace: Mapping[str, Sequence[float]] = field(default_factory=dict)
     updates: int = 0
 
 
@@ -109,12 +120,21 @@ def stepped(weights: Weights, shown: Shown) -> Weights:
         return weights
     likely = np.exp(shown.margins - shown.margins.max())
     likely /= likely.sum()
-    gradient = shown.features[shown.helped].mean(axis=0) - likely @ shown.features
+    credible = (1 - DOUBT) * likely / ((1 - DOUBT) * likely + DOUBT / len(likely)) * shown.helped
+    gradient = credible @ shown.features - credible.sum() * (likely @ shown.features)
+    gradient /= shown.helped.sum()
     step = STEP / (1 + weights.updates / _SLOWER)
-    old = np.array([weights.values.get(name, 0.0) for name in LEARNED])
-    new = np.clip(old + step * gradient, -MOST_WEIGHT, MOST_WEIGHT)
-    kept = {name: round(float(w), 6) for name, w in zip(LEARNED, new, strict=True)}
-    return Weights(kept, weights.updates + 1)
+    trace = np.array([weights.trace.get(name, (0.0, 0.0, 0.0)) for name in LEARNED])
+    trace[:, 0] = np.clip(trace[:, 0] + step * gradient, -MOST_WEIGHT, MOST_WEIGHT)
+    trace[:, 1] += gradient
+    trace[:, 2] += gradient**2
+    proof = np.abs(trace[:, 1]) / np.sqrt(np.maximum(trace[:, 2], _LEAST_SPREAD))
+    values = trace[:, 0] * np.maximum(0, 1 - PROOF / np.maximum(proof, _LEAST_SPREAD))
+    return Weights(
+        values={n: round(float(v), 6) for n, v in zip(LEARNED, values, strict=True) if v},
+        trace={n: [round(float(x), 9) for x in t] for n, t in zip(LEARNED, trace, strict=True)},
+        updates=weights.updates + 1,
+    )
 
 
 def shown_of(candidates: Sequence[Hit], rewards: Mapping[str, float]) -> Shown | None:
@@ -147,12 +167,12 @@ def read(tx: Transaction, namespace: int) -> Weights:
     if not kept:
         return Weights()
     facts = json.loads(kept)
-    return Weights(facts["weights"], facts["updates"])
+    return Weights(facts["values"], facts["trace"], facts["updates"])
 
 
 def write(tx: Transaction, namespace: int, weights: Weights) -> None:
     """Keep what a namespace learned."""
-    facts = {"weights": dict(weights.values), "updates": weights.updates}
+    facts = {"values": weights.values, "trace": weights.trace, "updates": weights.updates}
     tx.ledger.set_meta(_name(namespace), canonical_json(facts))
 
 
