@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mneme.app.memory import MemoryOS
 from mneme.backends.embedders.checked import CheckedEmbedder
+from mneme.backends.query_door import SqliteQueryDoor
 from mneme.backends.sqlite.store import SqliteStore
 from mneme.backends.sqlite.upkeep import sync
 from mneme.core.clock import SystemClock
@@ -112,8 +113,8 @@ def build(
         has_llm=model is not None,
     )
     return MemoryOS(
-        vault, counter=counter, limits=limits, with_worker=settings.worker, model=model,
-        learn=settings.learn,
+        vault, counter=counter, door=SqliteQueryDoor(), limits=limits,
+        with_worker=settings.worker, model=model, learn=settings.learn,
     )  # fmt: skip
 
 

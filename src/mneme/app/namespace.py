@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from mneme.app.experience import ExperienceVerbs
 from mneme.app.sleep import SleepVerbs
 from mneme.app.learning import LearningVerbs
+from mneme.app.tables import TableVerbs
+from mneme.app.tasks import TaskVerbs
 from mneme.app.working.verbs import WorkingVerbs
 from mneme.core.errors import InvalidInputError
 from mneme.core.filters import parse_filters
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     Target = str | Sequence[str] | None
 
 
-class Namespace(ExperienceVerbs, LearningVerbs, WorkingVerbs, SleepVerbs):
+class Namespace(ExperienceVerbs, LearningVerbs, WorkingVerbs, SleepVerbs, TaskVerbs, TableVerbs):
     """The memories of one owner; nothing of another is within reach."""
 
     def __init__(self, shared: Shared, path: str) -> None:

@@ -2,6 +2,8 @@
 
 MnemeError
 ├── InvalidInputError (ValueError)        the caller's argument is wrong; nothing changed
+│   ├── QueryRefusedError                 a query that is not one SELECT, or beyond a limit
+│   ├── StepRefusedError                  the steps of a task do not allow the change
 │   └── UnknownArgumentError (TypeError)  no such keyword; names the nearest one
 ├── CubeNotFoundError (KeyError)          no readable cube of that id in that namespace
 ├── VersionConflictError                  somebody else changed the cube first
@@ -51,6 +53,14 @@ class UnknownArgumentError(InvalidInputError, TypeError):
         near = get_close_matches(name, list(known), n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         super().__init__(f"{call} has no argument {name!r}{hint}")
+
+
+class QueryRefusedError(InvalidInputError):
+    """A query is not one SELECT on the namespace's tables, or goes beyond a limit."""
+
+
+class StepRefusedError(InvalidInputError):
+    """The steps of a task do not allow the change: their order, their states, or a cycle."""
 
 
 class CubeNotFoundError(MnemeError, KeyError):

@@ -92,6 +92,8 @@ def rollback(vault: Vault, path: str, cube_id: str, to_version: int) -> tuple[Ve
     """Write an older version's payload again; a document's sections follow."""
 
     def follow(tx: Transaction, namespace: Namespace, row: VersionRow) -> None:
+        if row.type == "table":
+            tx.tables.roll_back(row.key, to_version, row.version)
         if _is_whole_document(row):
             text = tx.cubes.body(row.key, row.text_version)[0]
             _cut_again(vault, tx, path, namespace, row, text)

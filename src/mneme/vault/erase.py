@@ -96,6 +96,7 @@ class Eraser:
         with self._parts.store.write() as tx:
             doomed, known = self.doomed(tx, path, ids, conditions)
             patterns = _patterns([t for row in doomed for t in _texts(tx, row)])
+            patterns += _row_patterns(tx, doomed)[: _MOST_PATTERNS - len(patterns)]
             copies = self._copies(tx, known, doomed)
             if known is not None and doomed:
                 namespace = tx.cubes.touch_namespace(path)
@@ -200,6 +201,14 @@ class Eraser:
 def _texts(tx: Transaction, row: VersionRow) -> list[TextRow]:
     versions = {v.text_version for v in tx.cubes.versions(row.key)}
     return [tx.entries.entry(row.key, version) for version in sorted(versions)]
+
+
+def _row_patterns(tx: Transaction, doomed: Sequence[VersionRow]) -> list[bytes]:
+    """Bytes that would betray the rows of tables that are doomed, or whose source is."""
+    said = [row.value for cube in doomed for row in tx.tables.all(cube.key)]
+    said += [value for cube in doomed for value in tx.tables.of_source(cube.key)]
+    pieces = (value[1 : _PATTERN_CHARS + 1].encode() for value in said[:_MOST_PATTERNS])
+    return [piece for piece in pieces if len(piece) >= _FEWEST_BYTES]
 
 
 def _patterns(texts: Sequence[TextRow]) -> list[bytes]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DERIVED: Final = "derived"  # the origin of all that Mneme writes by itself
 SLOT, SAID, ECHO = "slot", "said", "echo"
+TABLE: Final = "table"  # of the cubes of tables, under the mark 0
 MUTE: Final = "mute"  # of turns that written memory shall not read, under the mark 0
 ECHO_WORDS: Final = 4  # an object of fewer words may stand in other texts by chance
 
@@ -44,6 +45,8 @@ def said_as(type_: str, text: str) -> str:
 def marks_of(row: VersionRow, text: str, secret: bytes) -> Iterator[tuple[str, int]]:
     """Kind and mark of all that a derived cube is found by."""
     yield SAID, mark_of(SAID, said_as(row.type, text), secret)
+    if row.type == TABLE:
+        yield TABLE, 0
     metadata = json.loads(row.metadata) if row.metadata else {}
     if slot := metadata.get("slot"):
         yield SLOT, mark_of(SLOT, slot, secret)

@@ -19,6 +19,8 @@ _ERASED_WITH_CUBE = (
     "DELETE FROM decision WHERE key = ?",
     "DELETE FROM heard WHERE key = ?",
     "DELETE FROM mark WHERE key = ?",
+    "DELETE FROM table_row WHERE key = ?",
+    "DELETE FROM table_row WHERE source = ?",
     "DELETE FROM edge WHERE child = ?",
     "DELETE FROM edge WHERE parent = ?",
 )

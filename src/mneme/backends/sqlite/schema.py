@@ -70,6 +70,7 @@ CREATE TABLE copy(
 
 # 3: written memory: turns still to be read, marks by which derived cubes are found, what language
 # models cost. A mark is a keyed hash, so that an erased text leaves nothing that could be tried.
+# And the rows of the tables that users keep.
 SCHEMA_3 = """
 CREATE TABLE heard(
   key INTEGER PRIMARY KEY, ns INTEGER NOT NULL, stage TEXT NOT NULL, at INTEGER NOT NULL);
@@ -86,6 +87,11 @@ CREATE INDEX decision_by_key ON decision(key);
 CREATE TABLE spent(
   job TEXT PRIMARY KEY, calls INTEGER NOT NULL, input_tokens INTEGER NOT NULL,
   output_tokens INTEGER NOT NULL, cost INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE table_row(
+  key INTEGER NOT NULL, row INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER,
+  source INTEGER, untrusted INTEGER NOT NULL, value TEXT NOT NULL,
+  PRIMARY KEY(key, row, since)) WITHOUT ROWID;
+CREATE INDEX table_row_by_source ON table_row(source) WHERE source IS NOT NULL;
 """
 
 STEPS: tuple[str, ...] = (SCHEMA_1, SCHEMA_2, SCHEMA_3)

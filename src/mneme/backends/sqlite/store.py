@@ -13,6 +13,7 @@ from mneme.backends.sqlite.cube_rows import CubeRows
 from mneme.backends.sqlite.entry_rows import EntryRows
 from mneme.backends.sqlite.ledger_rows import LedgerRows
 from mneme.backends.sqlite.schema import NEWEST, VERSIONS
+from mneme.backends.sqlite.table_rows import TableRows
 from mneme.backends.sqlite.written_rows import WrittenRows
 from mneme.core.errors import StoreCorruptError
 
@@ -31,6 +32,7 @@ class SqliteTransaction:
         self.entries = EntryRows(connection)
         self.ledger = LedgerRows(connection)
         self.written = WrittenRows(connection)
+        self.tables = TableRows(connection)
         self._run: Any = connection.execute
 
     def erase(self, seq: int, key: int) -> dict[str, int]:
@@ -44,6 +46,7 @@ class SqliteTransaction:
             "versions": "SELECT count(*) FROM version",
             "namespaces": "SELECT count(*) FROM namespace",
             "audit_entries": "SELECT count(*) FROM audit",
+            "table_rows": "SELECT count(*) FROM table_row WHERE until IS NULL",
             "texts": "SELECT count(*) FROM text",
             "text_bytes": "SELECT ifnull(sum(octet_length(body)), 0) FROM text",
             "index_bytes": "SELECT ifnull(sum(octet_length(terms) + octet_length(spans)), 0) "
@@ -82,6 +85,8 @@ class SqliteTransaction:
             "rows of erased cubes": "SELECT count(*) FROM cube c WHERE state = 'erased' AND EXISTS "
             f"(SELECT 1 FROM text t WHERE t.vid > c.key * {VERSIONS} AND t.vid < (c.key + 1) * "
             f"{VERSIONS})",
+            "rows of tables that are not there": "SELECT count(*) FROM table_row r WHERE NOT "
+            f"EXISTS (SELECT 1 FROM version v WHERE v.vid = r.key * {VERSIONS} + r.since)",
             "edges to cubes that are not there": "SELECT count(*) FROM edge WHERE parent NOT IN "
             "(SELECT key FROM cube) OR child NOT IN (SELECT key FROM cube)",
         }
