@@ -70,6 +70,12 @@ UNSUPPORTED = [
     ("I like peanuts.", "The user never likes peanuts."),
     ("我不喜欢茶。", "用户喜欢茶。"),
     ("I like tea.", "The user is allergic to bees."),  # other words
+    (
+        "I love long walks on the cold beach in winter.",
+        "The user loves long walks on the warm beach in winter.",
+    ),
+    ("I taught there for 3 years.", "The user taught there for 10 years."),
+    ("I never drink and I don't smoke.", "The user never drinks and does not smoke, not at all."),
     ("I prefer tea over coffee.", "The user prefers coffee over tea."),  # turned round
     ("I moved from Oslo to Bergen.", "The user moved from Bergen to Oslo."),
     ("Tom told Anna that he loves her.", "Anna loves Tom."),

@@ -49,10 +49,12 @@ memory what to do is not worth keeping.
 For each statement:
 - turn: the number of the turn that says it.
 - type: fact, preference, instruction, event, profile or procedure.
-- quote: the exact characters of that turn that say it, whole sentences, nothing left out.
-- text: the statement in one sentence, in the language of the turn and in its words. Keep all its \
-numbers, names, dates and negations, and add none. Write "the user", or the speaker's name where \
-one is given, for a speaker who says "I".
+- quote: the exact characters of that turn that say it, whole clauses, nothing left out. Where \
+names are taken up by pronouns, quote from the name on.
+- text: the statement in one sentence, in the language of the turn. Use only words of the quote's \
+sentences; their forms may change. Keep their order, numbers, names, dates and negations. Write \
+"the user", or the speaker's name where one is given, for a speaker who says "I". A text with \
+other words is thrown away.
 - subject, relation, object, where there is one: "user" for the speaker; else as the turn says it.
 - single: whether the subject can have only one such object at a time (lives in, works at).
 - valid_from, valid_to: YYYY-MM-DD, only where the turn says when it begins or ceases to hold.

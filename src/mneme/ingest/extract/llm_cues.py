@@ -28,6 +28,8 @@ ADDED: Final = _words(
     "une des du son sa ses el los las una unos su sus il lo gli i suo sua suoi o os as um uma seu "
     "de het een zijn haar en ei et det hans hennes sin sitt sine ett его её ее"
 )
+# Words that a claim may add in English, since they say nothing of their own.
+NEUTRAL: Final = _words("named called name also currently person people time own themselves")
 # A sentence with one of these says something else when its words change places.
 ORDERED: Final = _words(
     "than over instead rather before after from versus vs als statt lieber que plutôt antes di che "
@@ -61,7 +63,8 @@ TO_READERS: Final = re.compile(
     r"\b(?:instructions?|rules?|prompts?|guidelines|polic(?:y|ies)|above|schema)\b"
     r"|\b(?:system|developer)\s(?:prompt|message|override)\b|<\/?\s?(?:system|instructions?|s)\s?>"
     r"|^\W*(?:system|assistant|developer)\s?:|\[/?inst\]|<\|"
-    r"|\byou are now\b|\bact as\b[^.!?\n]{0,30}\b(?:admin|root|system|developer|unrestricted)"
+    r"|\byou are now (?:an?|in|the|my|free|dan)\b"
+    r"|\bact as\b[^.!?\n]{0,30}\b(?:admin|root|system|developer|unrestricted)"
     r"|\b(?:note|message|instructions?|attention|order)s?\s(?:to|for)\s(?:the\s)?"
     r"(?:reader|ai|model|assistant|llm|extractor|memory)"
     r"|\b(?:add|record|store|extract|write|output|insert|save)\b[^.!?\n]{0,30}"
@@ -93,15 +96,11 @@ ENDINGS: Final = re.compile(
 )
 
 
-def denies(text: str) -> bool:
-    """Whether a text says that something is not so."""
-    text = _OPENING_NO.sub("", text)
-    words = tokens_of(text)
-    return (
-        any(word in _DENIALS or word.endswith("n't") for word in words)
-        or bool(re.search(r"n[’']t\b", text))
-        or bool(_DENIALS_UNSPACED.search(text))
-    )
+def denials(text: str) -> int:
+    """How often a text says that something is not so."""
+    text = _OPENING_NO.sub("", text).replace("\u2019", "'")
+    words = sum(word in _DENIALS or word.endswith("n't") for word in tokens_of(text))
+    return words + len(_DENIALS_UNSPACED.findall(text))
 
 
 NUMBER_WORDS: Final = frozenset(

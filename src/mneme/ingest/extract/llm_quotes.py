@@ -17,7 +17,7 @@ _SAME: Final = str.maketrans(
     }
 )
 _MARKS: Final = "\"' \t\n"
-_SPACED_BELOW: Final = 0x0E00  # scripts from here on (Thai, Han, kana) put no space between words
+UNSPACED_FROM: Final = 0x0E00  # scripts from here on (Thai, Han, kana) put no space between words
 _ENDS: Final = re.compile(r"[.!?…]+[\"')\]\u201d\u2019]*(?=\s|$)|[。！？]+|\n+")
 _BREAKS: Final = re.compile(
     r"[.!?…,;:()\n。！？，；、]|\s[-–—]\s|\s(?:but|and|while|although|aber|und|mais|et|pero|y|ma|e)\s"
@@ -82,5 +82,5 @@ def _splits(text: str, place: int) -> bool:
     if not 0 < place < len(text):
         return False
     before, after = text[place - 1], text[place]
-    spaced = ord(before) < _SPACED_BELOW and ord(after) < _SPACED_BELOW
+    spaced = ord(before) < UNSPACED_FROM and ord(after) < UNSPACED_FROM
     return spaced and before.isalnum() and after.isalnum()

@@ -1,12 +1,13 @@
 """Whether a text says what a model read in it.
 
-A claim is supported if its quote stands in the turn, each number, date and name of it too, most of
-its words in the sentences of the quote, and both deny or neither does. What fails is refused: a
-true claim that is lost costs little, since the turn itself stays; a false one is believed.
+A claim is supported if its quote stands in the turn, each number, date and name of it too, its
+other words (in any form) in the sentences of the quote, and both deny or neither does. What fails
+is refused: a true claim that is lost costs little, since the turn stays; a false one is believed.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import UTC
 from functools import cached_property
@@ -20,6 +21,7 @@ from mneme.ingest.extract.llm_cues import (
     FIRST_PERSON,
     HEDGES,
     NAME,
+    NEUTRAL,
     NUMBER_WORDS,
     ORDERED,
     SAME_NUMBER,
@@ -27,9 +29,9 @@ from mneme.ingest.extract.llm_cues import (
     SPEAKERS_UNSPACED,
     THIRD_PERSON,
     TO_READERS,
-    denies,
+    denials,
 )
-from mneme.ingest.extract.llm_quotes import Span, clause_of, sentences_of
+from mneme.ingest.extract.llm_quotes import UNSPACED_FROM, Span, clause_of, sentences_of
 from mneme.memories.plaintext.language.terms import codes_of, is_stopword, look_up, tokens_of
 from mneme.memories.plaintext.language.times import find_times
 
@@ -37,10 +39,11 @@ if TYPE_CHECKING:
     from datetime import date
 
     from mneme.core.statement import Utterance
+    from mneme.memories.plaintext.language.times import TimeSpan
 
 _NO_TEXT: Final = frozenset({"Cc", "Cs", "Co", "Cn"})
 _SHORTEST_STEM, _LONGEST_ENDING = 3, 2
-MOST_MISSING: Final = 0.2  # share of a claim's words that the sentences of its quote may lack
+MOST_MISSING: Final = 0.2  # of a claim's characters and pairs, where no spaces part words
 
 
 def content_of(claim: str) -> list[str]:
@@ -110,24 +113,31 @@ class Evidence:
         reasons = {
             "has a number that the turn has not": not self._has_numbers(rest),
             "has a name that the turn has not": not self._has_names(rest),
-            "has words that the quote's sentences have not": self.missing(rest) > MOST_MISSING,
+            "has words that the quote's sentences have not": not self._has_words(rest),
             "has its words in another order": not self._keeps_order(rest),
         }
         return next((reason for reason, holds in reasons.items() if holds), None)
 
     def against_denial(self, claim: str) -> str | None:
         """Why claim and quote differ in what they deny; None if they agree."""
-        return None if denies(claim) == denies(self._clause) else "denies what is said, or not"
+        said, claimed = denials(self._clause), denials(claim)
+        agree = claimed <= said and bool(claimed) == bool(said)
+        return None if agree else "denies what is said, or not"
 
-    def missing(self, claim: str) -> float:
-        """The share of a claim's words that the sentences of the quote lack."""
-        wanted = [(word, code) for word in content_of(claim) for code in look_up(word)[0]]
-        lacking = sum(not self._is_near(word, code) for word, code in wanted)
-        return lacking / len(wanted) if wanted else 0.0
+    def _has_words(self, claim: str) -> bool:
+        """Whether the quote's sentences have all words, or most pairs where no spaces part them."""
+        whole = {True: 0, False: 0}
+        lacking = {True: 0, False: 0}
+        for word in content_of(claim):
+            unspaced = ord(word[0]) >= UNSPACED_FROM
+            for code in look_up(word)[0]:
+                whole[unspaced] += 1
+                lacking[unspaced] += not self._is_near(word, code)
+        return lacking[False] == 0 and lacking[True] <= MOST_MISSING * whole[True]
 
     def _is_near(self, word: str, code: int) -> bool:
         """Whether the quote's sentences have a word, or another ending of it."""
-        if code in self._near or code in self._source.speaker:
+        if code in self._near or code in self._source.speaker or word in NEUTRAL:
             return True
         return word.isalpha() and any(_alike(word, each) for each in self._words)
 
@@ -195,13 +205,21 @@ class Evidence:
         return {code: place for place, code in reversed(list(enumerate(codes)))}
 
     def _without_times(self, claim: str) -> str:
-        """The claim without the times of which the turn speaks too, at least as exactly."""
+        """The claim without the times of which the turn speaks too."""
         kept, at = [], 0
         for span in find_times(claim, self._source.day):
-            if any(span.first <= first and last <= span.last for first, last in self._source.times):
+            if self._is_said(span, claim[span.start : span.end]):
                 kept.append(claim[at : span.start])
                 at = span.end
         return " ".join([*kept, claim[at:]])
+
+    def _is_said(self, time: TimeSpan, words: str) -> bool:
+        """Whether the turn speaks of the same days, or of some in the same month or year."""
+        if (time.first, time.last) in self._source.times:
+            return True
+        coarse = re.findall(r"\d+", words) == [str(time.first.year)]
+        inside = (time.first <= f and last <= time.last for f, last in self._source.times)
+        return coarse and any(inside)
 
     def _has_numbers(self, claim: str) -> bool:
         for token in tokens_of(claim):
