@@ -33,6 +33,8 @@ from mneme.recall.topic import topic_of
         ),
         ("Give me an overview of my diet", "my diet"),
         ("I'd like a recap of the harvest.", "the harvest"),
+        ("Write a short synopsis of my trip", "my trip"),
+        ("Sum up my garden plans.", "my garden plans"),
     ],
 )
 def test_only_the_topic_is_looked_for(question: str, topic: str) -> None:
@@ -47,6 +49,7 @@ def test_only_the_topic_is_looked_for(question: str, topic: str) -> None:
         "Which did I buy first, the lamp or the chair?",
         "Did I write a summary for my application?",
         "Tell me which overview I liked.",
+        "Which came first, the summary or the talk?",
         "Can you walk me through the proof?",
         "How did my sister develop the film?",
         "Can you recap?",

@@ -25,7 +25,7 @@ _GROW: Final = (
     r"(?:progress(?:ed)?|develop(?:ed)?|evolved?|shift(?:ed)?|change[ds]?|unfold(?:ed)?|gr[eo]wn?)"
 )
 _ORDER: Final = r"(?:(?:chronological )?order|sequence)"
-_SUMMARY: Final = r"(?:summary|overview|recap|synopsis)"
+_SUMMARY: Final = r"(?:summary|overview|recap|synopsis|rundown|gist)"
 _ASPECT: Final = (
     r"(?:aspects?|ways?|topics?|subjects?|themes?|concepts?|ideas?|phases?|stages?|details"
     r"|considerations|strategies|concerns|points|parts?|things|items|issues|matters|updates"
@@ -41,10 +41,11 @@ _GREW: Final = rf"how (?:did|have|has) (?:my|our) (?:focus|thinking|{_TALKS})\b"
 RAISED: Final = rf"\b(?:{_RAISED}|{_GREW}.{{0,200}}?\b{_GROW}\b)"
 """Asks in what order something was brought up, or how talk of it developed."""
 
+_SUM_UP: Final = r"(?:summari[sz]e|recap|sum up)\b"
 _A_SUMMARY: Final = rf"(?:(?:an? |the )(?:[a-z]+(?:,| and)? ){{0,4}}{_SUMMARY}|{_SUMMARY} of)\b"
 SUMMARY: Final = (
-    r"(?:^|[.?!,] |\byou (?:please |to )?|\bplease |\bi(?:'d| would)? (?:want|need|like) )"
-    rf"(?:summari[sz]e\b|recap\b|(?:{_GIVE} )?(?:me |us )?{_A_SUMMARY})"
+    r"(?:^|[.?!] |\byou (?:please |to )?|\bplease |\bi(?:'d| would)? (?:want|need|like) )"
+    rf"(?:{_SUM_UP}|(?:{_GIVE} )?(?:me |us )?{_A_SUMMARY})"
 )
 """Asks for a summary."""
 
@@ -57,11 +58,12 @@ _HOW_MANY: Final = (
 _WANTED: Final = (
     rf"\b(?:can|could|would|will) you (?:please )?(?:{_GIVE}(?: me| us)?(?: through)?\b)?"
     r"|\bi(?:'d| would)? (?:want|need|like) (?:you to )?"
-    rf"(?:{_GIVE}(?: me| us)?(?: through)?\b)?|^(?:please )?{_GIVE} (?:me|us)\b"
+    rf"(?:{_GIVE}(?: me| us)?(?: through)?\b)?"
+    rf"|^(?:please )?{_GIVE} (?:(?:me|us)\b|(?={_A_SUMMARY}))"
 )
 _FORM: Final = (
     rf"\b(?:{_RAISED})|\bhow {_WE} {_SAID}\b|\bin (?:chronological )?order\b"
-    rf"|\b{_A_SUMMARY}(?: (?:of|that|on|about|for)\b)?|\b(?:please )?(?:summari[sz]e|recap)\b"
+    rf"|\b{_A_SUMMARY}(?: (?:of|that|on|about|for)\b)?|\b(?:please )?{_SUM_UP}"
 )
 _TIME: Final = (
     r"\b(?:throughout|across|during|in|from|over|based on) (?:all )?(?:of )?"
