@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mneme.cli import bench, demo, doctor, govern, health, read, transfer, write
+from mneme.cli import bench, demo, doctor, experience, govern, health, read, transfer, write
 from mneme.cli.status import Status, status_of
 from mneme.core.errors import MnemeError
 
@@ -123,6 +123,12 @@ VERBS: dict[str, dict[str, Callable[..., None]]] = {
         "forget": govern.forget,
         "restore": govern.restore,
         "erase": govern.erase,
+    },
+    "Learn and sleep": {
+        "learn": experience.learn,
+        "advise": experience.advise,
+        "consolidate": experience.consolidate,
+        "undo": experience.undo,
     },
     "Move": {
         "import": transfer.import_,
