@@ -82,10 +82,10 @@ class Searcher:
         if asked.window.types is not None:
             hits = self.search(path, asked)
         else:
-            hits = self._recalled(path, asked)
+            hits = self.recalled(path, asked)
         return pack(hits, budget_tokens=budget_tokens, counter=self.counter)
 
-    def _recalled(self, path: str, asked: Asked) -> list[Hit]:
+    def recalled(self, path: str, asked: Asked) -> list[Hit]:
         """What a context is chosen from: turns that still hold, statements, standing wishes."""
         question, degraded = self._question(asked)
         window = asked.window

@@ -93,8 +93,8 @@ class WorkingContext:
             self._log.refresh()
             self._check(new)
             ids = self._log.append(new)
-            if self._tier.with_model:
-                self._digester.digest(self._desk().arrange(0.0).gone)
+            if self._tier.with_model and self._shared.model is not None:
+                self._digester.digest(self._desk().staying(0.0)[0])
             return ids
 
     @strict
@@ -210,6 +210,9 @@ class WorkingContext:
 
         def evidence(most_tokens: int, whole: frozenset[str]) -> str:
             nonlocal packed
+            same = not any(hit.cube.id in whole for hit in packed.hits)
+            if packed.text and same and packed.tokens <= most_tokens:
+                return packed.text
             hits = pool.best(self._gatherer.asks, whole | notes)
             packed = pack(hits, budget_tokens=most_tokens, counter=self._shared.counter)
             return packed.text
@@ -234,8 +237,8 @@ class WorkingContext:
 
     def _shown(self, desk: Desk, tier: Tier) -> list[Read]:
         """What the window says while evidence takes its share."""
-        gone = {id(unit) for unit in desk.arrange(tier.share, lambda _room, _ids: "").gone}
-        entries = [e for u in desk.units if id(u) not in gone for e in u.entries]
+        pinned = [unit for unit in desk.units if unit.is_pinned]
+        entries = [e for u in [*pinned, *desk.staying(tier.share)[1]] for e in u.entries]
         known, self._reads = self._reads, {}
         for entry in entries:
             name = (entry.key, entry.version)

@@ -7,12 +7,12 @@ and nothing newer says.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from mneme.core.clock import from_us
-from mneme.recall import asking
+from mneme.recall import asking, learning
 from mneme.recall.working.evidence import Pool, asks_of, words_for
 from mneme.vault.read import LISTED
 from mneme.vault.visible import Window, present
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from mneme.recall.context import Hit
     from mneme.recall.working.evidence import Ask, Read
     from mneme.recall.working.tiers import Tier
-
-_WHOLE = 10**7  # tokens: every hit goes into the pool as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +129,12 @@ class Gatherer:
             self._shared.limits.zone,
             self._vault.parts.clock.now_us(),
         )
-        context = self._shared.searcher.recall(self._path, asked, _WHOLE)
+        if self._shared.learn:
+            asked = replace(asked, learned=learning.learned(self._vault, self._path))
+        hits = self._shared.searcher.recalled(self._path, asked)
         self.recalls += 1
         self.recall_ms += (perf_counter() - begun) * 1000
-        return list(context.hits), from_us(asked.now_us).date()
+        return hits, from_us(asked.now_us).date()
 
 
 def _is_as(hit: Hit, shown: Shown, elided: tuple[tuple[int, int], ...], at: int) -> bool:

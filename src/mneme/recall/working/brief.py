@@ -32,28 +32,36 @@ def brief(text: str, most_tokens: int, counter: TokenCounter) -> str:
     Whole where it fits; else its first sentences, cut within a word's reach, and after them the
     names and numbers that the rest holds.
     """
-    flat = " ".join(text.split())
-    if counter.count(flat) <= most_tokens:
-        return flat
-    head = head_of(flat, most_tokens - most_tokens // _NAMED_SHARE, counter)
+    flat = " ".join(text[: _READ_CHARS + most_tokens * _CHARS_PER_TOKEN].split())
+    return shorten(flat, most_tokens, most_tokens - most_tokens // _NAMED_SHARE, counter)
+
+
+def shorten(text: str, most_tokens: int, head_tokens: int, counter: TokenCounter) -> str:
+    """A text in at most so many tokens, of which its beginning may take `head_tokens`."""
+    if fits(text, most_tokens, counter):
+        return text
+    head = head_of(text, head_tokens, counter)
     if not head:
-        return head_of(flat, most_tokens, counter)
-    rest = text[: _READ_CHARS + len(head)]
-    fitted = head
+        return head_of(text, most_tokens, counter)
+    left = most_tokens - counter.count(f"{head} ()")
     names: list[str] = []
-    for name in named(rest, head):
-        names.append(name)
-        longer = f"{head} ({', '.join(names)})"
-        if counter.count(longer) > most_tokens:
-            names.pop()
-            continue
-        fitted = longer
-    return fitted
+    for name in named(text[: _READ_CHARS + len(head)], head):
+        price = counter.count(f"{name}, ")
+        if price <= left:
+            names.append(name)
+            left -= price
+    longer = f"{head} ({', '.join(names)})"
+    return longer if names and counter.count(longer) <= most_tokens else head
+
+
+def fits(text: str, most_tokens: int, counter: TokenCounter) -> bool:
+    """Whether a text has at most so many tokens; a very long one is not even counted."""
+    return len(text) <= most_tokens * _CHARS_PER_TOKEN and counter.count(text) <= most_tokens
 
 
 def head_of(text: str, most_tokens: int, counter: TokenCounter) -> str:
     """The beginning of a text with a mark that it was cut; "" if not even a word fits."""
-    if counter.count(text) <= most_tokens:
+    if fits(text, most_tokens, counter):
         return text
     low, high = 0, min(len(text), most_tokens * _CHARS_PER_TOKEN)
     while low < high:

@@ -153,7 +153,8 @@ class Pool:
             known = self._items.get(hit.cube.id)
             if known is not None and known.turn == self._turn:
                 continue
-            read = _read(hit)
+            same = known is not None and known.hit.cube.version == hit.cube.version
+            read = known.read if known is not None and same else _read(hit)
             if wanted is not None and not any(read.covers(ask) for ask in wanted):
                 continue
             later = _LATER * round_

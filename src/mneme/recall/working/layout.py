@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mneme.core.errors import InvalidInputError
-from mneme.recall.working.brief import brief
 from mneme.recall.working.unit import cost, line_of
 
 if TYPE_CHECKING:
@@ -95,6 +94,14 @@ class Desk:
                 f"turn need {needed}; raise the budget or shorten them"
             )
 
+    def staying(self, share: float) -> tuple[list[Unit], list[Unit]]:
+        """The units that leave, and those that stay, while evidence takes its share."""
+        moving = [unit for unit in self.units if not unit.is_pinned]
+        floor = moving[-1].floor(self.counter) if moving else 0
+        room = self.room - self._cost(self._notes_message(self._notes_room(floor)))
+        start, _ = self._window(moving, room - min(int(self.room * share), room - floor))
+        return moving[:start], moving[start:]
+
     def arrange(
         self, share: float, evidence: Callable[[int, frozenset[str]], str] | None = None
     ) -> Layout:
@@ -107,7 +114,7 @@ class Desk:
         """
         moving = [unit for unit in self.units if not unit.is_pinned]
         floor = moving[-1].floor(self.counter) if moving else 0
-        notes = self._notes_message(min(int(self.room * NOTES_SHARE), self.room - floor))
+        notes = self._notes_message(self._notes_room(floor))
         room = self.room - self._cost(notes)
         kept_free = min(int(self.room * share), room - floor) if evidence else 0
         start, window = self._window(moving, room - kept_free)
@@ -173,6 +180,9 @@ class Desk:
             start = number
         return start, shown[::-1]
 
+    def _notes_room(self, floor: int) -> int:
+        return min(int(self.room * NOTES_SHARE), self.room - floor)
+
     def _notes_message(self, room: int) -> Chat | None:
         """The notes written last, as far as they fit."""
         lines: list[str] = []
@@ -230,9 +240,7 @@ class Desk:
         """One line for a unit: who said what, in short."""
         if all(entry.key in self.stale for entry in unit.entries):
             return ""
-        most = _LINE_TOKENS * min(len(unit.entries), 2)
-        said = [line_of(chat) for chat in unit.chats()]
-        return "- " + brief(" | ".join(said), most, self.counter)
+        return "- " + unit.line(_LINE_TOKENS * min(len(unit.entries), 2), self.counter)
 
     def _cost(self, chat: Chat | None) -> int:
         return 0 if chat is None else cost(chat, self.counter)
