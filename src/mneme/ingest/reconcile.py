@@ -91,9 +91,10 @@ class Reconciler:
         begins = turn.at if said.valid_from is None else said.valid_from
         if said.corrects and rivals:
             begins = min(_began(row) for row in rivals)
-        older = [] if said.hedged else [r for r in rivals if _ends(said, r, begins)]
+        heard = max(begins, turn.at)  # "I moved last month" ends what was said since
+        older = [] if said.hedged else [r for r in rivals if _ends(said, r, heard)]
         until = said.valid_to
-        if said.single and not said.hedged and any(_began(row) > begins for row in rivals):
+        if said.single and not said.hedged and any(_began(row) > heard for row in rivals):
             until, before = self._in_the_past(place, slot, begins)
             older = older or before
         kept = None if said.ends else slot  # that something ended fills no slot
@@ -108,7 +109,7 @@ class Reconciler:
         if key is None:
             return None
         own = said.subject is not None and said.subject.casefold() == "user"
-        return f"{(turn.row.speaker or '').casefold()}\0{key}" if own else key
+        return f"{turn.row.speaker.casefold()}\0{key}" if own and turn.row.speaker else key
 
     def echo_marks(self, reading: Reading) -> set[int]:
         """The marks of the objects of a reading that are long enough to be known again."""

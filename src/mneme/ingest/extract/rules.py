@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final
 from mneme.core.statement import Reading, Request, Statement, Utterance
 from mneme.ingest.extract.rules_corrections import correction, is_corrected
 from mneme.ingest.extract.rules_events import dated_event
-from mneme.ingest.extract.rules_named import Naming, namings, told
+from mneme.ingest.extract.rules_named import Naming, namings
+from mneme.ingest.extract.rules_named import told as told_naming
 from mneme.ingest.extract.rules_pairs import Pair, pairs_of
 from mneme.ingest.extract.rules_self import Found, anchors_of, self_statements
 from mneme.ingest.extract.rules_slots import SPEAKER, slot_of
@@ -88,6 +89,10 @@ _MAY_DISCLAIM: Final = (
 )  # fmt: skip
 _HEARD: Final = re.compile(
     r"[^:]{0,80}?\b(?:about|regarding|on|that)\s(?P<key>[^:]{2,240}):\s(?=\S)", re.IGNORECASE
+)
+# Relations whose date is when they began; a date with a name ("the launch is on 3 May") is none.
+_BEGINS: Final = frozenset(
+    {"lives in", "works at", "job", "marital status", "got", "uses", "joined"}
 )
 _SHORT_LEAD: Final = 25  # characters of "Not sure, but"
 _TAIL: Final = re.compile(r"[\s,;]*(?:\b(?:and|but|so|because|since|as)[\s,]*)?$", re.IGNORECASE)
@@ -174,8 +179,10 @@ def _of_sentence(
         sentence = sentence.part(0, aside.start())
     found = _explicit(sentence, utterance, first=first)
     if not found:
+        found = _plain(sentence, utterance, alone=alone)
+    if not found:
         corrected = correction(sentence, earlier)
-        found = [corrected] if corrected else _plain(sentence, utterance, alone=alone)
+        found = [corrected] if corrected else []
     return [_finish(statement, sentence, utterance) for statement in found]
 
 
@@ -190,7 +197,9 @@ def _explicit(sentence: Sentence, utterance: Utterance, *, first: bool) -> list[
     kept = lead is not None and not lead.group().rstrip().endswith(",")
     start = lead.end() if lead else is_corrected(text) if text[:10].lower() == "correction" else 0
     if start:
-        return _told(sentence, start, utterance, kept=kept)
+        told = _told(sentence, start, utterance, kept=kept)
+        wrong = lead is None
+        return [replace(one, corrects=one.corrects or (wrong and one.single)) for one in told]
     label = label_of(text, first=first)
     if label is not None:
         return [replace(whole, type=label.type)]
@@ -221,7 +230,7 @@ def _told(sentence: Sentence, start: int, utterance: Utterance, *, kept: bool) -
     if found:
         return [replace(found[0], start=sentence.start), *found[1:]]
     the = _THE.match(text, start)
-    naming = told(text, the.end() if the else start)
+    naming = told_naming(text, the.end() if the else start)
     if naming is not None:
         return [
             replace(_of_naming(naming, sentence, utterance), start=sentence.start, end=sentence.end)
@@ -257,7 +266,12 @@ def _parted(found: list[Found], sentence: Sentence) -> list[Statement]:
         tail = _TAIL.search(piece) if place + 1 < len(found) else None
         end -= len(tail.group()) if tail else 0
         parted.append(
-            replace(statement, start=start, end=end, corrects=statement.corrects or corrects)
+            replace(
+                statement,
+                start=start,
+                end=end,
+                corrects=statement.corrects or (corrects and statement.single),
+            )
         )
     return parted
 
@@ -279,7 +293,8 @@ def _finish(statement: Statement, sentence: Sentence, utterance: Utterance) -> S
     hedged = statement.hedged or _is_hedged(sentence, statement)
     begins, ends = statement.valid_from, statement.valid_to
     if statement.type in {"fact", "profile", "event"} and statement.valid_from is None:
-        begins, ends = held(span, utterance.at)
+        dated = statement.type == "event" or statement.relation in _BEGINS
+        begins, ends = held(span, utterance.at, dated=dated)
     return replace(
         statement,
         text=utterance.text[statement.start : statement.end],
@@ -300,4 +315,5 @@ def _is_hedged(sentence: Sentence, statement: Statement) -> bool:
     clause = max(text.rfind(",", first, at), text.rfind(";", first, at)) + 1
     if clause - first <= _SHORT_LEAD:
         clause = first
-    return _HEDGE.search(text, clause, at + len(statement.object or "")) is not None
+    said = statement.object or ""
+    return _HEDGE.search(text, clause, at + (len(said) if " " in said else 0)) is not None

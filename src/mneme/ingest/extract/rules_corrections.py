@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mneme.ingest.extract.rules_slots import part_of_shape, same_object, shape_of
+from mneme.ingest.extract.rules_slots import part_of_shape, same_object, shape_of, slot_of, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +39,7 @@ _IT: Final = (
     r"|make (?:that|it)|should be|i meant(?: to say| to write)?|i mean)\s(?:now |actually "
     r"|really |in fact )*"
 )
-_VALUE: Final = r"(?P<new>[^,.;:!?()\n]{1,60}?)"
+_VALUE: Final = r"(?P<new>(?:[^,.;:!?()\n]|\.(?=\w)){1,60}?)"
 _NOT: Final = r"(?:,?\s(?:and\s)?(?:not|instead of|rather than)\s(?P<old>[^,.;:!?()\n]{1,60}?))"
 _END: Final = (
     r"(?:,?\s(?:sorry|actually|now|instead|my mistake|my bad|though|these days))*\s*[.!)]*"
@@ -50,6 +51,11 @@ _NOT_FIRST: Final = re.compile(
     re.IGNORECASE,
 )
 _PLAIN: Final = re.compile(rf"{_IT}{_VALUE}{_END}", re.IGNORECASE)
+_OWN: Final = re.compile(
+    rf"(?:her|his|its|their|the|my) (?P<key>[\w-]+(?: [\w-]+)?) (?:is|was|should be) "
+    rf"{_VALUE}{_END}",
+    re.IGNORECASE,
+)
 _BARE: Final = re.compile(rf"{_VALUE}{_END}", re.IGNORECASE)
 _NOW: Final = re.compile(
     rf"(?:it['’]s|it is|it has changed to|it changed to|it['’]s "
@@ -66,7 +72,7 @@ _NO_VALUE: Final = re.compile(
     r"|one|idea|doubt|kidding|longer|more|sorry|possible|important)\b",
     re.IGNORECASE,
 )
-_GATE: Final = (" not ", "instead of", "rather than", "now", "i meant")
+_GATE: Final = ("not ", "instead of", "rather than", "now", "i meant")
 _REACH: Final = 12  # statements that may be meant
 
 
@@ -86,21 +92,48 @@ def correction(sentence: Sentence, earlier: Iterable[Statement]) -> Statement | 
     found = _values(sentence)
     if found is None:
         return None
-    new, old, changes = found
-    for _, before in zip(range(_REACH), earlier, strict=False):
-        if before.object is None or same_object(before.object, new):
+    for before in islice(earlier, _REACH):
+        if (
+            before.object is None
+            or same_object(before.object, found.new)
+            or not _owns(before, found)
+        ):
             continue
-        obj = _put(before, new, old)
+        obj = _put(before, found.new, found.old)
         if obj is not None:
             return replace(
                 before, text=sentence.text, start=sentence.start, end=sentence.end, object=obj,
-                corrects=not changes, hedged=False, ends=False, valid_from=None, valid_to=None,
+                corrects=not found.changes, hedged=False, ends=False, valid_from=None,
+                valid_to=None,
             )  # fmt: skip
     return None
 
 
-def _values(sentence: Sentence) -> tuple[str, str | None, bool] | None:
-    """The new value, the old one if it is named, and whether it is a change and no correction."""
+class _Said(NamedTuple):
+    """What a correction says: the new value, the old one or the slot's name if it tells them.
+
+    changes: Whether it is news rather than a correction.
+    """
+
+    new: str
+    old: str | None
+    key: str | None
+    changes: bool
+
+
+def _owns(before: Statement, found: _Said) -> bool:
+    """Whether an earlier statement may be meant: its slot is its own, and has the name told.
+
+    "Went" is a slot of many journeys, and "likes" of many things: to correct one would end all.
+    """
+    slot = slot_of(before) or ""
+    if not before.single and " " not in slot:
+        return False
+    return found.key is None or all(word in slot.split() for word in words_of(found.key))
+
+
+def _values(sentence: Sentence) -> _Said | None:
+    """What a sentence puts in place of what, if it is a correction."""
     text = sentence.text
     if len(text) > 160:
         return None
@@ -110,10 +143,11 @@ def _values(sentence: Sentence) -> tuple[str, str | None, bool] | None:
         return None
     rest = text[start or (soft.end() if soft else 0) :]
     for pattern, needs_lead in (
-        (_NOT_FIRST, True),
+        (_NOT_FIRST, False),
         (_NAMED, False),
         (_NOW, False),
         (_PLAIN, True),
+        (_OWN, True),
         (_BARE, True),
     ):
         match = pattern.fullmatch(rest)
@@ -122,7 +156,9 @@ def _values(sentence: Sentence) -> tuple[str, str | None, bool] | None:
         groups = match.groupdict()
         new, old = groups.get("new") or groups.get("new2") or "", groups.get("old")
         if new and not (_NO_VALUE.match(new) and old is None) and len(new.split()) <= 6:
-            return new.strip(), old.strip() if old else None, pattern is _NOW
+            return _Said(
+                new.strip(), old.strip() if old else None, groups.get("key"), pattern is _NOW
+            )
     return None
 
 
@@ -145,6 +181,8 @@ def _put(before: Statement, new: str, old: str | None) -> str | None:
         bare = old.removeprefix("the ").removeprefix("on ").removeprefix("at ")
         return said[:place] + new + said[place + len(bare) :]
     shape = shape_of(new)
+    if shape == "name" and not _CAPITALS.fullmatch(new):
+        return None
     if shape == shape_of(said):
         fits = shape not in {"word", "name"} or (before.single and len(said.split()) <= 4)
         return new if fits or shape == "name" else None
@@ -154,6 +192,7 @@ def _put(before: Statement, new: str, old: str | None) -> str | None:
     return said.replace(part, new, 1) if part else None
 
 
+_CAPITALS: Final = re.compile(r"[A-Z][\w'’&-]*(?: (?:of|de|la|the|von|[A-Z][\w'’&-]*))*")
 _NAME: Final = re.compile(
     r"(?<=\bin |\bat |\bto )[A-Z][\w-]+(?: [A-Z][\w-]+)*|(?<=\bfor )[A-Z][\w-]+|(?<=\bwith "
     r")[A-Z][\w-]+"

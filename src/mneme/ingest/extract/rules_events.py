@@ -23,6 +23,13 @@ _PAST: Final = re.compile(
     r"|threw|tried|visited|attended|adopted|signed up|[a-z]{3,}ed)\s+(?=\S)",
     re.IGNORECASE,
 )
+# "a half marathon" in "ran a half marathon in Malmö": it tells one event from another.
+_WHAT: Final = re.compile(
+    r"(?:an?|the|my|our|some|two|three)\s(?:[\w'’-]+\s){1,4}?(?=(?:in|at|on|with|to|from|for|by"
+    r"|near|around|last|this"
+    r"|yesterday|today|earlier|and|that|which|about)\s)",
+    re.IGNORECASE,
+)
 _NO_EVENT: Final = re.compile(
     r"(?:wanted|needed|liked|loved|hoped|planned|wondered|noticed|realized|realised|decided|tried"
     r"|used|heard|talked|mentioned|asked|expected|supposed|discussed|worried|confused|excited"
@@ -46,12 +53,14 @@ def dated_event(
         if past is None or _NO_EVENT.fullmatch(past["verb"]):
             continue
         times = [span for span in times_in(sentence.text, at) if span.start > match.start()]
-        obj = object_of(sentence.text, past.end(), "phrase")
+        what = _WHAT.match(sentence.text, past.end())
+        place = what.end() if what else past.end()
+        obj = object_of(sentence.text, place, "phrase")
         if not times or obj is None or (at is not None and start_of(times[0].first) > at):
             return None
         return Statement(
             type="event", text="", start=sentence.start, end=sentence.end,
-            subject=SPEAKER, relation=past["verb"].lower(),
+            subject=SPEAKER, relation=sentence.text[past.start("verb") : place].strip().lower(),
             object=sentence.text[slice(*obj)], valid_from=start_of(times[0].first),
         )  # fmt: skip
     return None

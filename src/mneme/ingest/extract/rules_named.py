@@ -85,7 +85,8 @@ _SET_NO_KEY: Final = re.compile(
 )
 _VERB_VALUE: Final = re.compile(
     r"(?:(?:use|handle|include|be|have|make|show|add|get|remove|reflect|allow|return|only|not"
-    r"|display|support|contain|take|work|match|fit|do|see)\b|\w+ing\b)",
+    r"|display|support|contain|take|work|match|fit|do|see)\s\S"
+    r"|\w+ing\s(?:the|an?|more|less|it|this|that|in|on|at|up|my|your)\b)",
     re.IGNORECASE,
 )
 _NO_VALUE: Final = re.compile(
@@ -159,8 +160,7 @@ def _my(text: str, match: re.Match[str]) -> Naming | None:
     if (
         not value
         or _FAVOURITE.fullmatch(key)
-        or words[-1] in _NO_KEY
-        or words[0] in _NO_KEY
+        or (words[-1] in _NO_KEY and not _FAVOURITE.search(key))
         or _PROSE_KEY.search(key)
     ):
         return None
@@ -289,7 +289,8 @@ def told(text: str, at: int) -> Naming | None:
         or _TOLD_NO_KEY.search(key)
     ):
         return None
-    if _TOLD_NO_VALUE.match(text, copula.end()):
+    sure = copula.group().strip().lower() not in {"is", "are"}  # "is now", "remains", ":"
+    if not sure and _TOLD_NO_VALUE.match(text, copula.end()):
         return None
     return Naming(at, key.strip(), "is", copula.end(), end, True)
 

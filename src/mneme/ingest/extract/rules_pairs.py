@@ -33,24 +33,13 @@ _NO_KEY: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_VALUE: Final = re.compile(
-    r"(?:i|i['’](?:m|ve|d|ll)|you|he|she|they|we|it|it['’]s|there|let['’]s|what|why|how|can|could"
-    r"|do|does|did|is|are|should|would|please|//)\b",
+    r"(?:(?:i|i['’](?:m|ve|d|ll)|you|he|she|they|we|it|it['’]s|there|let['’]s|please)\b"
+    r"|(?:what|why|how|can|could|do|does|did|is|are|should|would)\s\S+\s|//)",
     re.IGNORECASE,
 )
 _CODE_MARKS: Final = (
-    ";",
-    "{",
-    "}",
-    "=",
-    "(",
-    "def ",
-    "let ",
-    "const ",
-    "var ",
-    "int ",
-    "import ",
-    "return ",
-)
+    ";", "{", "}", "=", "(", "def ", "let ", "const ", "var ", "int ", "import ", "return ",
+)  # fmt: skip
 _TWO: Final = re.compile(
     r"(?<!\bSt)(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\b[A-Z])[.!]\s+[A-Z]|[。！]\S"
 )

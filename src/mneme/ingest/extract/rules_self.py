@@ -19,6 +19,7 @@ from mneme.ingest.extract.rules_text import FILL
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mneme.core.statement import StatementType
     from mneme.ingest.extract.rules_text import Sentence
 
 _ANCHOR: Final = re.compile(
@@ -38,7 +39,8 @@ _MORE_ADVERBS: Final = re.compile(rf"{_ADVERBS}{{0,3}}", re.IGNORECASE)
 _SHORT: Final = {"m": "am", "ve": "have", "d": "would"}
 _THIRD: Final = {
     "is": "am", "has": "have", "does": "do", "doesn't": "don't", "teaches": "teach",
-    "studies": "study",    "loves": "love", "likes": "like", "enjoys": "enjoy", "hates": "hate", "prefers": "prefer",
+    "studies": "study", "loves": "love", "likes": "like", "enjoys": "enjoy", "hates": "hate",
+    "prefers": "prefer",
     "lives": "live", "works": "work", "speaks": "speak", "plays": "play", "moved": "moved",
     "resides": "reside", "drives": "drive", "owns": "own", "was": "was", "turned": "turned",
     "started": "started", "joined": "joined", "quit": "quit", "got": "got",
@@ -54,7 +56,7 @@ _UNREAL: Final = re.compile(
 )
 _REPORTED: Final = re.compile(
     r"\b(?:says?|said|saying|told|tells?|asks?|asked|thought|dream\w*|once|when(?:ever)?|until"
-    r"|before|after|does|did|how|why|what"
+    r"|before|after|how|why|what"
     r"|where|which|who|whom|whose|character|narrator|every time|like|lyrics)\b",
     re.IGNORECASE,
 )
@@ -151,7 +153,7 @@ def anchors_of(sentence: Sentence) -> list[re.Match[str]]:
         if at and not found:
             unreal = _UNREAL.search(text)
             limit = unreal.start() if unreal else limit
-        clause = max(text.rfind(mark, 0, at) for mark in ",;:") + 1 if at else 0
+        clause = max(text.rfind(mark, 0, at) for mark in ",;") + 1 if at else 0
         if at <= limit and (clause >= at or not _REPORTED.search(text, clause, at)):
             found.append(match)
     return found
@@ -240,7 +242,7 @@ def _statement(
 ) -> Statement:
     words = sentence.text[obj[0] : obj[1]] if obj else ""
     relation = row.relation or RELATION.get(verb, verb)
-    if row.ends and not row.relation and words.split(" ", 1)[0].endswith("ing"):
+    if verb in {"quit", "stopped"} and not row.relation and words.split(" ", 1)[0].endswith("ing"):
         relation, _, words = words.partition(" ")
     single = row.single and (
         row.cut in {"thing", "phrase", "number"} or _is_name(sentence.text, words)
@@ -250,8 +252,10 @@ def _statement(
             "has " + words.rsplit(" ", 1)[-1],
             bool(re.fullmatch(r"\S+ (?:children|kids|siblings)", words)),
         )
+    # a profile is the speaker's own
+    kind: StatementType = "fact" if row.type == "profile" and subject != SPEAKER else row.type
     return Statement(
-        type=row.type, text="", start=sentence.start + at, end=sentence.end, subject=subject,
+        type=kind, text="", start=sentence.start + at, end=sentence.end, subject=subject,
         relation=relation, object=words or None, single=single and bool(words), ends=row.ends,
     )  # fmt: skip
 

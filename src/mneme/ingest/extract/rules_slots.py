@@ -83,12 +83,13 @@ def slot_of(statement: Statement) -> str | None:
     """
     if statement.subject is None or statement.relation is None:
         return None
-    words = [*_stems(statement.subject), *_stems(statement.relation)]
+    words = [*words_of(statement.subject), *words_of(statement.relation)]
     return " ".join(sorted(words)) or None
 
 
 @lru_cache(maxsize=8192)
-def _stems(name: str) -> tuple[str, ...]:
+def words_of(name: str) -> tuple[str, ...]:
+    """The words of a name that tell it from others, stemmed."""
     stems = []
     for token in tokens_of(name.replace("_", " ")) if name != SPEAKER else ():
         word = token.removesuffix("'s")
@@ -100,7 +101,7 @@ def _stems(name: str) -> tuple[str, ...]:
 
 def same_object(one: str | None, other: str | None) -> bool:
     """Whether two objects are the same but for case, articles and marks."""
-    return one is not None and other is not None and _stems(one) == _stems(other)
+    return one is not None and other is not None and words_of(one) == words_of(other)
 
 
 def shape_of(value: str) -> str:

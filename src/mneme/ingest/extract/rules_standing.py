@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mneme.core.statement import StatementType
 
 _DOING: Final = (
-    "answer|use|reply|respond|include|give|write|keep|make|ask|tell|show|format|call|refer"
+    "answer|use|reply|respond|include|give(?! up)|write|keep|make|ask|tell|show|format|call|refer"
     "|address|provide|mention|cite|list|add"
     "|put|start|end|begin|check|explain|remind|suggest|recommend|translate|convert|speak|avoid"
     "|highlight|name|say|treat|assume|consider"
@@ -78,7 +78,8 @@ _KINDS: Final[tuple[tuple[re.Pattern[str], StatementType], ...]] = tuple(
     for words, kind in (
         (
             (
-                r"polic(?:y|ies)|rules?|constraints?|guidelines?|requirements?|restrictions?|boundary"
+                r"polic(?:y|ies)|rules?|constraints?|guidelines?|requirements?|restrictions?"
+                r"|boundary"
                 r"|access note|instructions?|convention"
             ),
             "instruction",
@@ -88,8 +89,9 @@ _KINDS: Final[tuple[tuple[re.Pattern[str], StatementType], ...]] = tuple(
         (r"outcomes?|results?|incident|event|milestone|decision", "event"),
         (
             (
-                r"notes?|memo|facts?|reminder|feedback|lessons?|reflections?|observations?|findings?"
-                r"|takeaways?|confirmation|follow-up|context|background|insight|learning|status update"
+                r"notes?|memo|facts?|reminder|feedback|lessons?|reflections?|observations?"
+                r"|findings?|takeaways?|confirmation|follow-up|context|background|insight|learning"
+                r"|status update"
             ),
             "fact",
         ),

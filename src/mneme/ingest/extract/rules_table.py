@@ -142,7 +142,8 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
                    r"|some))(?!to\b)", "profile", "speaks", "thing"),),
     "own": (_row(r"(?=(?:an?|two|three|my)\s)", "fact", "owns", "thing"),),
     "drive": (_row(r"(?=an?\s)(?!a (?:lot|bit|hard))", "fact", "drives", "thing"),),
-    "play": (_row(_THING + r"(?:the\s+)?(?=\w)(?!(?:with|around|a|an|along|for|against|on|in"
+    "play": (_row(r"(?:the\s+)?(?=\w)(?!(?:it|that|this|them|these|those|you|your|to|not|any|no"
+                  r"|so|with|around|a|an|along|for|against|on|in"
                            r"|at)\b)", "fact", "plays", "thing"),),
     "study": (_row(_THING + r"(?=\w)(?!(?:for|at|in|with|how|hard"
                             r"|a)\b)", "fact", "studies", "thing"),),
@@ -156,7 +157,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
         _row(r"promoted\s+to\s+", "profile", "job", "thing", single=True),
     ),
     "turned": (_row(r"(?=\d{1,3}\b(?!\s*(?:%|degrees|of"
-                    r"|to)))", "profile", "age", "number", single=True),),
+                    r"\b|to\b)))", "profile", "age", "number", single=True),),
     "have": (
         _row(rf"(?={_COUNT}{_PERSON}(?:children|kids|sons?|daughters?|brothers?|sisters?"
              rf"|siblings?|twins|grandchildren|grandkids|kid|child"
@@ -187,7 +188,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
              r"|\s*$))", "profile", "age", "number", single=True),
         _row(r"(?:(?:severely|very|highly|slightly|deathly)\s+)?(?:allergic"
              r"|intolerant)\s+to\s+", "profile", "allergic to", "thing"),
-        _row(r"(?=(?:lactose|gluten)[- ]intolerant\b)", "profile", "is", "thing"),
+        _row(r"(?=(?:lactose|gluten)[- ]intolerant\b)", "profile", "being", "thing"),
         _row(r"originally\s+from\s+|from\s+(?=[A-Z])", "profile", "from", "place"),
         _row(r"called\s+(?=[A-Z])|named\s+(?=[A-Z])", "profile", "name", "name", single=True),
         _row(r"(?:happily\s+|recently\s+|newly\s+)?(?=(?:married|divorced|widowed|engaged to"
@@ -202,7 +203,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
         _row(r"(?=(?:an?\s+)?(?:strict\s+)?(?:vegan|vegetarian|pescatarian|muslim|christian"
              r"|jewish|hindu|buddhist|atheist|retired|unemployed"
              r"|self-employed|pregnant|left-handed|colou?r-?blind|dyslexic|diabetic|bilingual"
-             r"|introvert|extrovert)\b)", "profile", "is", "thing"),
+             r"|introvert|extrovert)\b)", "profile", "being", "thing"),
         _row(r"(?:now\s+)?an?\s+(?=(?:[a-z-]+\s+){0,3}(?:nurse|doctor|teacher|engineer|developer"
              r"|programmer|designer|student|lawyer"
              r"|writer|artist|manager|scientist|researcher|analyst|consultant|accountant|chef"
@@ -219,7 +220,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
              r"|coordinator|planner|broker|baker|barista|waiter"
              r"|waitress|surgeon|vet|veterinarian|psychologist|counselor|counsellor|tutor|intern"
              r"|founder|ceo|cto)\b)",
-             "profile", "is", "thing"),
+             "profile", "being", "thing"),
         _row(r"(?:majoring|specializing|specialising)\s+in\s+", "profile", "studies", "thing"),
         _row(r"(?:studying|learning)\s+" + _THING + r"(?!(?:how|for|at|about|hard"
                 r"|as)\b)", "fact", "studies", "thing"),
@@ -256,7 +257,7 @@ ENDED: Final[dict[str, tuple[Row, ...]]] = {
     "have": (_row(r"(?=(?:an?|my|the|any)\s)", "fact", "has", "thing", ends=True),),
     "am": (_row(r"(?:allergic to)\s+", "profile", "allergic to", "thing", ends=True),
            _row(r"(?:an?\s+)?(?=(?:vegan|vegetarian|pescatarian|married|pregnant"
-                r"|single)\b)", "profile", "is", "thing", ends=True)),
+                r"|single)\b)", "profile", "being", "thing", ends=True)),
     "own": (_row("", "fact", "owns", "thing", ends=True),),
     "drive": (_row("", "fact", "drives", "thing", ends=True),),
     "play": (_row("", "fact", "plays", "thing", ends=True),),

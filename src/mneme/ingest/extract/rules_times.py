@@ -13,6 +13,10 @@ from mneme.memories.plaintext.language.times import TimeSpan, find_times
 
 _US: Final = 1_000_000
 _EPOCH: Final = date(1970, 1, 1)
+_SINCE: Final = re.compile(
+    r"\b(?:since|as of|starting|effective|beginning|from)\s+(?:the\s+|on\s+|around\s+)?\W*$",
+    re.IGNORECASE,
+)
 _UNTIL: Final = re.compile(
     r"\b(?:until|till|through|up to|by the end of)\s+(?:(?:the\s+)?end\s+of\s+)?(?:the\s+|this\s+"
     r"|on\s+)?\W*$",
@@ -40,16 +44,23 @@ def times_in(text: str, at: int | None) -> list[TimeSpan]:
     return find_times(text, day_of(at))
 
 
-def held(text: str, at: int | None) -> tuple[int | None, int | None]:
+def held(text: str, at: int | None, *, dated: bool) -> tuple[int | None, int | None]:
     """From when and until when something holds: the times of its sentence, by "since" and "until".
 
     A time to come without "until" is a plan, and bounds nothing.
+
+    Args:
+        text: The sentence.
+        at: When it was said.
+        dated: Whether any time in it is when it began, and not only one after "since".
     """
     begins = ends = None
     for span in times_in(text, at):
         if is_until(text, span):
             ends = ends if ends is not None else end_of(span)
-        elif begins is None and (at is None or start_of(span.first) <= at):
+        elif begins is None and (dated or _SINCE.search(text, max(0, span.start - 40), span.start)):
+            if at is not None and start_of(span.first) > at:
+                continue
             begins = start_of(span.first)
     return begins, ends if begins is None or ends is None or begins < ends else None
 

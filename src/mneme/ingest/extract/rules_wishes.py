@@ -80,7 +80,7 @@ _WITHHOLD: Final = re.compile(
     rf"{_ASK}{_DONT}\s+{_KEEP}(?:,? (?:or|and|nor) (?:\w+))*\s+(?P<what>{_PRONOUN}|this "
     rf"(?:conversation|message|chat|information|info|detail|part|one|turn|value)"
     rf"|what i(?:['’]m| am)? (?:just |about to )?(?:said|say|told you|tell you|wrote))(?:,? (?:or"
-    rf"|and) .{{2,40}})?{_END}",
+    rf"|and) .{{2,40}})?(?:{_END}|\s*[:–—-]\s.+)",
     re.IGNORECASE,
 )
 _OFF: Final = re.compile(
@@ -185,7 +185,8 @@ def _withheld(text: str, source: str, alone: bool) -> _Read | None:
     del source
     match = _WITHHOLD.fullmatch(text)
     if match is not None:
-        return "withhold", None, None, alone and match["what"].lower() != "this"
+        here = match["what"].lower() == "this" or match.end("what") <= text.find(": ")
+        return "withhold", None, None, alone and not here
     return ("withhold", None, None, False) if _OFF.match(text) else None
 
 
