@@ -119,6 +119,8 @@ class _Room:
             except apsw.Error as error:
                 why = self._why(error, guard, asked)
                 raise QueryRefusedError(f"{why}; {_known(tables)}") from error
+            except QueryRefusedError as error:  # one of our own functions says no
+                raise QueryRefusedError(f"{error}; {_known(tables)}") from error
             except UnicodeError as error:
                 raise QueryRefusedError("the query makes a text that is no Unicode") from error
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from mneme.core.errors import QueryRefusedError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import apsw
 
@@ -28,6 +30,7 @@ ALLOWED: Final = frozenset({
     "typeof", "unicode", "unixepoch", "upper",
 })  # fmt: skip
 _BLANK = " "
+_NOTHING = "(?!)"  # the expression that matches nothing
 _MOST_TRIMMED = 64  # different characters that trim may take away
 _MOST_WORK = 4_000_000  # characters of text times characters of a pattern's piece
 _LONGEST_PATTERN = 1000
@@ -70,19 +73,19 @@ def _replace(text: Scalar, old: Scalar, new: Scalar) -> str | None:
         return source
     most = len(source) + source.count(wanted) * max(0, len(other) - len(wanted))
     if most > _MOST_WORK:
-        raise ValueError("replace would make a text that is too long")
+        raise QueryRefusedError("replace would make a text that is too long")
     return source.replace(wanted, other)
 
 
 def _trimmer(sides: str) -> Callable[..., str | None]:
     def trim(*arguments: Scalar) -> str | None:
         if len(arguments) not in {1, 2}:
-            raise ValueError("trim takes a text and, if you like, characters")
+            raise QueryRefusedError("trim takes a text and, if you like, characters")
         if arguments[0] is None or arguments[-1] is None:
             return None
         away = set(_text(arguments[1])) if len(arguments) > 1 else {_BLANK}
         if len(away) > _MOST_TRIMMED:
-            raise ValueError(f"trim takes away at most {_MOST_TRIMMED} different characters")
+            raise QueryRefusedError(f"trim takes away at most {_MOST_TRIMMED} different characters")
         characters, text = "".join(sorted(away)), _text(arguments[0])
         if "l" in sides:
             text = text.lstrip(characters)
@@ -94,12 +97,12 @@ def _trimmer(sides: str) -> Callable[..., str | None]:
 def _like(*arguments: Scalar) -> int | None:
     """`text LIKE pattern`, without regard to the case of ASCII letters."""
     if len(arguments) not in {2, 3}:
-        raise ValueError("like takes a pattern, a text and, if you like, a character")
+        raise QueryRefusedError("like takes a pattern, a text and, if you like, a character")
     if any(argument is None for argument in arguments):
         return None
     escape = _text(arguments[2]) if len(arguments) > 2 else ""
     if len(escape) > 1:
-        raise ValueError("ESCAPE takes one character")
+        raise QueryRefusedError("ESCAPE takes one character")
     pieces = _like_pieces(_lower(_text(arguments[0])), _lower(escape))
     return int(_matches(pieces, _lower(_text(arguments[1]))))
 
@@ -134,32 +137,53 @@ def _glob(pattern: Scalar, text: Scalar) -> int | None:
     if pattern is None or text is None:
         return None
     pieces: list[list[str]] = [[]]
-    for token in _GLOB_TOKEN.findall(_checked(_text(pattern))):
-        if token == "*":
+    characters = iter(_checked(_text(pattern)))
+    for character in characters:
+        if character == "*":
             pieces.append([])
-        elif token.startswith("[") and len(token) > 1:
-            pieces[-1].append(_one_of(token[1:-1]))
+        elif character == "[":
+            pieces[-1].append(_one_of(characters))
         else:
-            pieces[-1].append("." if token == "?" else re.escape(token))
+            pieces[-1].append("." if character == "?" else re.escape(character))
     return int(_matches(pieces, _text(text)))
 
 
-_GLOB_TOKEN = re.compile(r"\[\^?\]?[^\]]*\]|.", re.DOTALL)
+def _one_of(characters: Iterator[str]) -> str:
+    """What stands between [ and ], read to its end; without an end it matches nothing."""
+    inside: list[str] = []
+    for character in characters:
+        if character == "]" and inside not in ([], ["^"]):
+            break
+        inside.append(character)
+    else:
+        return _NOTHING
+    negated = inside[:1] == ["^"]
+    ranges = _ranges(inside[negated:])
+    listed = "".join(f"{re.escape(one)}-{re.escape(last)}" for one, last in ranges)
+    if not listed:
+        return "." if negated else _NOTHING
+    return f"[{'^' if negated else ''}{listed}]"
 
 
-def _one_of(inside: str) -> str:
-    negated = inside.startswith("^")
-    body = re.sub(r"([\\\[\]^&|~])", r"\\\1", inside[negated:])
-    try:
-        re.compile(f"[{body}]")
-    except re.error as error:
-        raise ValueError(f"GLOB cannot read [{inside}]") from error
-    return f"[{'^' if negated else ''}{body}]"
+def _ranges(inside: list[str]) -> list[tuple[str, str]]:
+    """The ranges of a set, as SQLite reads them; one that runs backwards holds nothing."""
+    ranges = [("]", "]")] if inside[:1] == ["]"] else []
+    at, before = len(ranges), ""
+    while at < len(inside):
+        if inside[at] == "-" and before and at + 1 < len(inside):
+            if before <= inside[at + 1]:
+                ranges.append((before, inside[at + 1]))
+            at, before = at + 2, ""
+            continue
+        before = inside[at]
+        ranges.append((before, before))
+        at += 1
+    return ranges
 
 
 def _checked(pattern: str) -> str:
     if len(pattern) > _LONGEST_PATTERN:
-        raise ValueError(f"a pattern has at most {_LONGEST_PATTERN} characters")
+        raise QueryRefusedError(f"a pattern has at most {_LONGEST_PATTERN} characters")
     return pattern
 
 
@@ -177,7 +201,7 @@ def _matches(pieces: list[list[str]], text: str) -> bool:
         return False
     at, end = len(first), len(text) - len(last)
     if sum(map(len, middle)) * (end - at) > _MOST_WORK:
-        raise ValueError("the pattern takes too long on so long a text")
+        raise QueryRefusedError("the pattern takes too long on so long a text")
     for piece in filter(None, middle):
         found = re.compile("".join(piece), re.DOTALL).search(text, at, end)
         if found is None:

@@ -15,19 +15,24 @@ from mneme.core.errors import ForbiddenError, ImportRefusedError
 from mneme.core.report import ImportReport
 from mneme.core.rows import VersionRow
 from mneme.transfer.cube_check import is_sound
+from mneme.transfer.row_check import rows_of
 from mneme.vault.codec import canonical_json
 from mneme.vault.moving import Moved
+from mneme.vault.moving_tables import insert_rows, table_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from mneme.vault.moving_tables import MovedRows
     from mneme.vault.vault import Vault
 
 FORMAT = "mneme"
 _MAGIC = {"format": "mneme-cubes", "version": 1}
 _BATCH = 256
 _LONGEST_LINE = 512 << 20
+_CUBE = b'{"indexed":'  # how the line of a cube begins
+_ROWS = b'{"at":'  # and that of the rows of a table
 _FIELDS = VersionRow._fields[1:]
 
 
@@ -51,8 +56,7 @@ def _write(vault: Vault, namespace: str, part: Path) -> int:
         for line in _lines(vault, namespace):
             digest.update(line)
             file.write(line)
-            count += 1
-        count -= 1  # the first line is no cube
+            count += line.startswith(_CUBE)  # not the first line, nor the rows of a table
         file.write(_line({"cubes": count, "sha256": digest.hexdigest()}))
         file.flush()
         os.fsync(file.fileno())
@@ -61,10 +65,15 @@ def _write(vault: Vault, namespace: str, part: Path) -> int:
 
 def _lines(vault: Vault, namespace: str) -> Iterator[bytes]:
     yield _line({**_MAGIC, "namespace": namespace})
+    tables: dict[str, int] = {}
     for cube in vault.mover.cubes(namespace):
+        if cube.versions[-1].type == "table":
+            tables[cube.versions[-1].id] = cube.versions[-1].version
         versions = [dict(zip(_FIELDS, row[1:], strict=True)) for row in cube.versions]
         texts = {str(number): text for number, text in cube.texts.items()}
         yield _line({"versions": versions, "texts": texts, "indexed": cube.indexed})
+    for rows in table_rows(vault.parts, namespace, tables):
+        yield _line({"table": rows.table, "at": rows.version, "rows": rows.rows})
 
 
 def _line(value: object) -> bytes:
@@ -100,6 +109,8 @@ def import_cubes(
             if progress is not None:
                 progress(done, total)
     new, old = vault.mover.insert(namespace, batch) if batch else (0, 0)
+    for rows in _rows(path):
+        insert_rows(vault.parts, namespace, rows)
     return ImportReport(format=FORMAT, added=added + new, repeated=repeated + old, skipped=())
 
 
@@ -114,6 +125,7 @@ def _check_whole(path: Path) -> None:
     if not isinstance(end, dict) or end.get("sha256") != digest.hexdigest():
         raise ImportRefusedError(f"{path} was cut or changed: its checksum does not fit")
     count = sum(1 for _ in _cubes(path))
+    sum(1 for _ in _rows(path))
     if count != end.get("cubes"):
         raise ImportRefusedError(f"{path} should hold {end.get('cubes')} cubes, not {count}")
 
@@ -132,6 +144,15 @@ def _cubes(path: Path) -> Iterator[tuple[Moved, int]]:
                     raise ImportRefusedError(f"{path} holds cube {cube.versions[0].id} twice")
                 seen.add(cube.versions[0].id)
                 yield cube, len(line)
+
+
+def _rows(path: Path) -> Iterator[MovedRows]:
+    """The rows of tables, which stand after all cubes."""
+    with path.open("rb") as file:
+        for line in file:
+            value = _decoded(path, line) if line.startswith(_ROWS) else None
+            if isinstance(value, dict):
+                yield rows_of(path, value)
 
 
 def _decoded(path: Path, line: bytes) -> Any:  # noqa: ANN401 (from outside)

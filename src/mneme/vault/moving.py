@@ -84,11 +84,12 @@ class Mover:
             known = {
                 cube.versions[0].id
                 for cube in cubes
-                for cube_id in (cube.versions[0].id, _id_within(path, cube.versions[0].id))
+                for cube_id in (cube.versions[0].id, id_within(path, cube.versions[0].id))
                 if tx.cubes.current(namespace.number, cube_id) is not None
             }
             taken = tx.cubes.taken([cube.versions[0].id for cube in cubes]) - known
-            renamed = {cube_id: _id_within(path, cube_id) for cube_id in sorted(taken)}
+            taken |= self._moved_before(tx, path, namespace, cubes)
+            renamed = {cube_id: id_within(path, cube_id) for cube_id in sorted(taken)}
             new = [
                 (cube, each)
                 for cube, each in zip(cubes, entries, strict=True)
@@ -98,6 +99,20 @@ class Mover:
             for number, (cube, each) in enumerate(new):
                 self._insert(tx, path, namespace, _renamed(cube, renamed), (first + number, each))
         return len(new), len(cubes) - len(new)
+
+    def _moved_before(
+        self, tx: Transaction, path: str, namespace: Namespace, cubes: Sequence[Moved]
+    ) -> set[str]:
+        """The sources of cubes whose copies got other ids in an earlier call."""
+        spans = {
+            span.cube_id for cube in cubes for row in cube.versions for span in sources_of(row)
+        }
+        return {
+            cube_id
+            for cube_id in spans
+            if tx.cubes.current(namespace.number, cube_id) is None
+            and tx.cubes.current(namespace.number, id_within(path, cube_id)) is not None
+        }
 
     def _moved(self, tx: Transaction, row: VersionRow) -> Moved:
         versions = tx.cubes.versions(row.key)
@@ -161,7 +176,7 @@ class Mover:
         tx.ledger.add_edges((row.key, old.key, SUPERSEDES) for old in ended if old is not None)
 
 
-def _id_within(path: str, cube_id: str) -> str:
+def id_within(path: str, cube_id: str) -> str:
     """The id of a copy, always the same one: its time is that of the original (UUIDv7)."""
     digest = hashlib.sha256(f"{path}\n{cube_id}".encode()).hexdigest()
     return f"{cube_id[:15]}{digest[:3]}{cube_id[18:20]}{digest[3:6]}-{digest[6:18]}"

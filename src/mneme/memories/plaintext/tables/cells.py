@@ -125,6 +125,7 @@ _READERS = {
     "date": _date,
     "datetime": _datetime,
 }
+_KINDS: dict[str, Any] = {"integer": int, "real": int | float, "boolean": bool}
 _TAKES = {
     "text": "a string without NUL characters",
     "integer": "an integer of 64 bits",
@@ -146,6 +147,13 @@ def pack(cells: Mapping[str, Cell]) -> str:
 
 
 def unpack(value: str, columns: Iterable[Column]) -> dict[str, Cell]:
-    """A stored row by column; a cell that it does not state is None."""
+    """A stored row by column; a cell that it does not state, or of another type, is None."""
     cells: dict[str, Any] = json.loads(value)
-    return {column.name: cells.get(column.name) for column in columns}
+    return {column.name: _fitting(cells.get(column.name), column) for column in columns}
+
+
+def _fitting(cell: Cell, column: Column) -> Cell:
+    """What a rollback or an import may bring need not be what the column takes now."""
+    if isinstance(cell, bool) != (column.type == "boolean"):
+        return None
+    return cell if isinstance(cell, _KINDS.get(column.type, str)) else None
