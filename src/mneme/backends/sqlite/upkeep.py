@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from mneme.backends.sqlite.connection import connect
 from mneme.backends.sqlite.raw_bytes import files_of, pieces, reading
 
 if TYPE_CHECKING:
@@ -116,11 +117,21 @@ def problems(connection: apsw.Connection) -> list[str]:
 
 
 def copy_to(connection: apsw.Connection, target: Path) -> None:
-    """Write a consistent copy, whole or not at all."""
+    """Write a consistent copy, whole or not at all.
+
+    Not by VACUUM INTO: what does not fit into its cache it writes before the first page, which
+    tells the checksumming VFS that there are checksums, so that copies above 16 MB had none.
+    """
     part = target.with_name(target.name + ".part")
     part.unlink(missing_ok=True)
     try:
-        connection.execute("VACUUM INTO ?", (str(part),))
+        copy = connect(part, busy_timeout_s=0)
+        try:
+            with copy.backup("main", connection, "main") as backup:
+                backup.step(-1)
+            copy.execute("VACUUM")  # leaves behind what was deleted
+        finally:
+            copy.close()
         sync(part)
         part.replace(target)
         sync(target.parent)
