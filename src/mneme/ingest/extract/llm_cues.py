@@ -29,7 +29,7 @@ ADDED: Final = _words(
     "de het een zijn haar en ei et det hans hennes sin sitt sine ett его её ее"
 )
 # Words that a claim may add in English, since they say nothing of their own.
-NEUTRAL: Final = _words("named called name also currently person people time own themselves")
+NEUTRAL: Final = _words("named called name currently also themselves")
 # A sentence with one of these says something else when its words change places.
 ORDERED: Final = _words(
     "than over instead rather before after from versus vs als statt lieber que plutôt antes di che "

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mneme.memories.plaintext.language.times import TimeSpan
 
 _NO_TEXT: Final = frozenset({"Cc", "Cs", "Co", "Cn"})
-_SHORTEST_STEM, _LONGEST_ENDING = 3, 2
+_SHORTEST_STEM, _SURE_STEM = 3, 5
 MOST_MISSING: Final = 0.2  # of a claim's characters and pairs, where no spaces part words
 
 
@@ -68,7 +68,8 @@ def _alike(one: str, other: str) -> bool:
     """Whether two words differ in their endings alone."""
     shorter = min(len(one), len(other))
     stem = next((n for n in range(shorter) if one[n] != other[n]), shorter)
-    return stem >= _SHORTEST_STEM and max(len(one), len(other)) - stem <= _LONGEST_ENDING
+    sure = stem >= _SURE_STEM or not one.isascii()  # English words come with their endings cut
+    return stem >= _SHORTEST_STEM and max(len(one), len(other)) - stem <= (2 if sure else 1)
 
 
 class Source:
