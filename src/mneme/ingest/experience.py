@@ -9,7 +9,7 @@ one, also if that success comes later. No language model takes part unless one i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from mneme.core.errors import IdempotencyConflictError
@@ -21,7 +21,7 @@ from mneme.ingest import checks
 from mneme.ingest.experience_book import TYPES, Book, Item, Run, item_of
 from mneme.memories.plaintext.experience import render
 from mneme.memories.plaintext.experience.lessons import contrasted, lesson_of
-from mneme.memories.plaintext.experience.scoring import LIKE, SAME_WAY, gist_of, likeness
+from mneme.memories.plaintext.experience.scoring import SAME_WAY, gist_of, likeness, same
 from mneme.memories.plaintext.experience.steps import text_of
 from mneme.memories.plaintext.experience.template import (
     aligned,
@@ -260,20 +260,20 @@ def _failed(
 ) -> set[int]:
     """Add a lesson, or count it again; procedures that were followed are counted as failed."""
     (lesson, model), gist = found, _gist(told.run)
-    like = [item for item in book.items if likeness(item.gist, gist) >= LIKE]
+    like = [item for item in book.items if same(item.gist, gist)]
     procedures = [item for item in like if item.template is not None]
     known = [
         item for item in like if item.lesson and str(item.lesson.culprit) == str(lesson.culprit)
     ]
-    item = known[0] if known else Item(level="lesson", family=run.row.id, task=told.run.task)
     if known:
+        item, lesson = known[0], _further(known[0], lesson)
         item.seen += 1
     else:
-        item.lesson, item.model = lesson, model
+        item = Item(level="lesson", family=run.row.id, task=told.run.task, model=model)
         book.add(item)
-    item.changed = True
+    item.lesson, item.changed = lesson, True
     item.runs.append(run)
-    if procedures and item.lesson is not None and item.lesson.instead is None:
+    if procedures and lesson.instead is None:
         best = max(procedures, key=lambda p: (likeness(p.gist, gist), p.level == "script"))
         _contrast(item, best.template)
     counted = set()
@@ -284,13 +284,33 @@ def _failed(
     return counted
 
 
+def _further(known: Item, lesson: Lesson) -> Lesson:
+    """A known lesson, with what worked in the run that got further."""
+    old = known.lesson
+    if old is None or len(lesson.worked) <= len(old.worked):
+        return lesson if old is None else old
+    return replace(old, worked=lesson.worked)
+
+
 def _advised(book: Book, told: Told, counted: set[int], at: int) -> None:
-    """Count the run for the experience that it was told of."""
+    """Count the run for the experience that it was told of, as far as it went by it."""
     for item in book.named(set(told.advised)):
-        if id(item) in counted:
-            item.record = item.record.told()
+        outcome = None if id(item) in counted else _outcome_for(item, told)
+        if outcome is None:
+            item.record, item.changed = item.record.told(), True
         else:
-            item.count(told.outcome, at, advised=True)
+            item.count(outcome, at, advised=True)
+
+
+def _outcome_for(item: Item, told: Told) -> float | None:
+    """What a run says of what it was told; None if it did not go by it.
+
+    A procedure that was begun and then given up did not work, however the run ended.
+    """
+    if item.template is None or _followed(item, told.run):
+        return told.outcome
+    first = item.template.usual[0].action.name
+    return 0.0 if told.run.steps[0].action.name == first else None
 
 
 def _same_procedure(book: Book, run: Trajectory, gist: Gist) -> Item | None:
@@ -298,8 +318,9 @@ def _same_procedure(book: Book, run: Trajectory, gist: Gist) -> Item | None:
     names = [step.action.name for step in worked(run)]
     best: tuple[float, Item] | None = None
     for item in book.items:
-        if item.template is None or (alike := likeness(item.gist, gist)) < LIKE:
+        if item.template is None or not same(item.gist, gist):
             continue
+        alike = likeness(item.gist, gist)
         shared = share_aligned([step.action.name for step in item.template.usual], names)
         if shared >= SAME_WAY and (best is None or alike + shared > best[0]):
             best = alike + shared, item
@@ -310,10 +331,11 @@ def _same_procedure(book: Book, run: Trajectory, gist: Gist) -> Item | None:
 
 
 def _followed(item: Item, run: Trajectory) -> bool:
-    """Whether a run took all the usual steps of a procedure in order."""
+    """Whether all the usual steps of a procedure worked in a run, in order."""
     assert item.template is not None
     usual = [step.action.name for step in item.template.usual]
-    return len(aligned(usual, [step.action.name for step in run.steps])) == len(usual)
+    done = [step.action.name for step in run.steps if not step.failed]
+    return len(aligned(usual, done)) == len(usual)
 
 
 def _open_lessons(book: Book, gist: Gist) -> list[Item]:
@@ -321,7 +343,7 @@ def _open_lessons(book: Book, gist: Gist) -> list[Item]:
     return [
         item
         for item in book.of_level("lesson")
-        if item.lesson and item.lesson.instead is None and likeness(item.gist, gist) >= LIKE
+        if item.lesson and item.lesson.instead is None and same(item.gist, gist)
     ]
 
 

@@ -30,6 +30,7 @@ WORKED: Final = "## What worked"
 FAILED: Final = "## What failed: beware"
 
 _CANDIDATES: Final = 50
+_HEAD_CHARS: Final = 500  # of a procedure in somebody's words, where it says what it is for
 _LEAST_FIT: Final = 0.35  # below it, experience is of another task
 _SCORE_SHARE: Final = 0.7  # the most that the ranking's own score counts as a fit
 _UNKNOWN: Final = 0.5  # utility of a procedure that no run was counted for
@@ -80,15 +81,17 @@ def advise(
 def _score(hit: Hit, gist: Gist, now: int) -> _Scored:
     """How useful a hit promises to be; 0 where it is of another task."""
     known = distilled_from_json(hit.cube.metadata) if _is_own(hit) else None
-    if known is None:
-        return _Scored(hit.score * _UNKNOWN if hit.score >= _LEAST_FIT else 0.0, hit, None)
-    fit = max(fits(known.gist, gist), _SCORE_SHARE * hit.score)
-    if fit < _LEAST_FIT:
-        return _Scored(0.0, hit, known)
+    if known is None:  # somebody told it: it says what is asked, and more
+        fit = fits(gist, gist_of(text_of(hit.cube.text[:_HEAD_CHARS])))
+    else:
+        fit = fits(known.gist, gist)
+    fit = max(fit, _SCORE_SHARE * hit.score)
+    if known is None or fit < _LEAST_FIT:
+        return _Scored(fit * fit * _UNKNOWN if fit >= _LEAST_FIT else 0.0, hit, known)
     worth = known.record.utility
     if known.level == "lesson":  # what was seen to fail is worth knowing, unless that did not help
         worth = min(1.0, 2 * worth) * (known.seen + 1) / (known.seen + 2)
-    return _Scored(fit * worth * known.record.recency(now), hit, known)
+    return _Scored(fit * fit * worth * known.record.recency(now), hit, known)
 
 
 def _is_own(hit: Hit) -> bool:

@@ -31,6 +31,7 @@ class Lesson:
         task: The words of the task.
         steps: The actions up to the failure.
         number: Of the step after which it failed.
+        worked: The actions before that one that gave no error.
         result: What came back then, shortened.
         instead: What a success of a like task did, and this run did not.
         place: "before" or "instead of": where that belongs, seen from the step that failed.
@@ -40,6 +41,7 @@ class Lesson:
     task: Action
     steps: tuple[Action, ...]
     number: int
+    worked: tuple[Action, ...] = ()
     result: str | None = None
     instead: Action | None = None
     place: str = ""
@@ -56,6 +58,7 @@ class Lesson:
             "task": self.task.to_json(),
             "steps": [step.to_json() for step in self.steps],
             "number": self.number,
+            "worked": [step.to_json() for step in self.worked],
             "result": self.result,
             "instead": None if self.instead is None else self.instead.to_json(),
             "place": self.place,
@@ -69,6 +72,7 @@ def lesson_from_json(value: Mapping[str, Any]) -> Lesson:
         task=action_from_json(value["task"]),
         steps=tuple(action_from_json(step) for step in value["steps"]),
         number=value["number"],
+        worked=tuple(action_from_json(step) for step in value["worked"]),
         result=value["result"],
         instead=None if value["instead"] is None else action_from_json(value["instead"]),
         place=value["place"],
@@ -89,6 +93,7 @@ def lesson_of(run: Trajectory) -> Lesson:
         task=text_of(run.task),
         steps=tuple(step.action for step in steps),
         number=number,
+        worked=tuple(step.action for step in steps[:-1] if not step.failed) if failed else (),
         result=short,
     )
 
@@ -96,7 +101,8 @@ def lesson_of(run: Trajectory) -> Lesson:
 def contrasted(lesson: Lesson, success: Template) -> Lesson:
     """The lesson with what the successes of a like task did and this run did not."""
     core = [step.action for step in success.steps if step.seen == success.runs]
-    names = _keys(core, lesson.steps)
+    told = success.runs > 1 or str(success.task) == str(lesson.task)  # else arguments may differ
+    names = _keys(core, lesson.steps, exact=told)
     taken = {i for i, _ in aligned(names, [str(step) for step in lesson.steps])}
     missing = next((i for i in range(len(core)) if i not in taken), None)
     if missing is None:
@@ -107,18 +113,21 @@ def contrasted(lesson: Lesson, success: Template) -> Lesson:
     return replace(lesson, instead=core[missing], place=place)
 
 
-def _keys(core: Sequence[Action], steps: Sequence[Action]) -> list[str]:
+def _keys(core: Sequence[Action], steps: Sequence[Action], *, exact: bool) -> list[str]:
     """For each step of a script the action of the run that it covers, or what no action is."""
     keys = []
     for action in core:
-        fit = next((step for step in steps if covers(action, step)), None)
+        fit = next((step for step in steps if covers(action, step, exact=exact)), None)
         keys.append(f"\0{action}" if fit is None else str(fit))
     return keys
 
 
-def covers(pattern: Action, action: Action) -> bool:
-    """Whether an action is what a step of a script says, with anything in its slots."""
-    if pattern.name != action.name:
-        return False
+def covers(pattern: Action, action: Action, *, exact: bool = True) -> bool:
+    """Whether an action is what a step of a script says, with anything in its slots.
+
+    Without `exact`, arguments may be any.
+    """
+    if pattern.name != action.name or not exact:
+        return pattern.name == action.name
     given = {(a.label, a.value) for a in action.arguments}
     return all(a.slot or (a.label, a.value) in given for a in pattern.arguments)

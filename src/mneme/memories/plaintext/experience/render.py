@@ -63,6 +63,9 @@ def lesson(told_of: Lesson) -> str:
     lines.append(f"It failed after step {told_of.number}: {told_of.culprit}")
     if told_of.result is not None:
         lines.append(f"Result then: {told_of.result}")
+    if told_of.worked:
+        lines.append("Before that, this gave no error:")
+        lines += [f"{n}. {action}" for n, action in enumerate(told_of.worked, start=1)]
     if told_of.instead is not None:
         lines.append(f"Successes of a like task, {told_of.place} that: {told_of.instead}")
     if told_of.worded is not None:

@@ -1,7 +1,8 @@
 """Which experience fits a task, and how much it is worth. Pure functions.
 
 Utility is what ReMe (arXiv:2512.10696) refines and prunes by: here the mean of a Beta posterior
-over outcomes, so that one lucky run does not outweigh ten.
+over outcomes, so that one lucky run does not outweigh ten; older outcomes fade, so that what worked
+before the world changed does not stay on top.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ SAME_WAY: Final = 0.5  # share of actions from which two runs went the same way
 _SOFT: Final = (
     0.25  # what a word that may vary (an argument, a number) counts when it is not shared
 )
+_KEPT: Final = 0.9  # what an outcome still counts after one more
 _PRIOR: Final = 1.0  # successes and failures that everything starts with
 _HALF_LIFE_US: Final = 180 * 86_400_000_000
 _AGED: Final = 0.2  # the most that age takes
@@ -35,12 +37,16 @@ class Record:
         failures: Sum of what they fell short of success.
         uses: How many runs were told of it.
         used_at: When a run was last counted, microseconds since 1970.
+        won: The successes, older ones faded.
+        lost: The failures, older ones faded.
     """
 
     successes: float = 0.0
     failures: float = 0.0
     uses: int = 0
     used_at: int = 0
+    won: float = 0.0
+    lost: float = 0.0
 
     def counted(self, outcome: float, at: int, *, advised: bool) -> Record:
         """With the outcome, 0 to 1, of one more run."""
@@ -50,6 +56,8 @@ class Record:
             failures=self.failures + 1 - outcome,
             uses=self.uses + advised,
             used_at=max(self.used_at, at),
+            won=_KEPT * self.won + outcome,
+            lost=_KEPT * self.lost + 1 - outcome,
         )
 
     def told(self) -> Record:
@@ -59,7 +67,7 @@ class Record:
     @property
     def utility(self) -> float:
         """The share of success to expect, 0 to 1; a half where nothing is known."""
-        return (self.successes + _PRIOR) / (self.successes + self.failures + 2 * _PRIOR)
+        return (self.won + _PRIOR) / (self.won + self.lost + 2 * _PRIOR)
 
     def recency(self, now: int) -> float:
         """1 for what was used now, less the longer ago."""
@@ -70,13 +78,14 @@ class Record:
         """As it is kept in metadata."""
         return {
             "successes": self.successes, "failures": self.failures, "uses": self.uses,
-            "used_at": self.used_at,
+            "used_at": self.used_at, "won": self.won, "lost": self.lost,
         }  # fmt: skip
 
 
 def record_from_json(value: Mapping[str, Any]) -> Record:
     """The record that `Record.to_json` wrote."""
-    return Record(value["successes"], value["failures"], value["uses"], value["used_at"])
+    names = ("successes", "failures", "uses", "used_at", "won", "lost")
+    return Record(*(value[name] for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,16 @@ def likeness(one: Gist, other: Gist) -> float:
     rest += sum(1 if w in other.firm else _SOFT for w in others - words)
     total = 2 * shared + rest
     return 2 * shared / total if total else 0.0
+
+
+def same(one: Gist, other: Gist) -> bool:
+    """Whether two tasks are runs of the same.
+
+    They are alike, and not both have firm words that the other lacks ("refund the order", "cancel
+    the order"): a duplicate is better than a mixture.
+    """
+    apart = one.firm - other.firm - other.soft, other.firm - one.firm - one.soft
+    return not all(apart) and likeness(one, other) >= LIKE
 
 
 def fits(known: Gist, asked: Gist) -> float:
