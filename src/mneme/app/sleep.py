@@ -116,6 +116,7 @@ def rules_of(quiet_s: float = consolidation.QUIET_S, *, archive: bool = False) -
     return Rules(
         is_quiet=partial(consolidation.is_quiet, quiet_s=quiet_s),
         fewest_turns=consolidation.FEWEST_TURNS,
+        fewest_for_model=consolidation.FEWEST_FOR_MODEL,
         least_statements=consolidation.LEAST_STATEMENTS,
         least_mentions=consolidation.LEAST_MENTIONS,
         gives_up=_gives_up,

@@ -35,6 +35,7 @@ class Rules:
     Attributes:
         is_quiet: Whether a session whose last turn was at one time may be summed up at another.
         fewest_turns: Of a session that gets a summary.
+        fewest_for_model: Turns of a session that a language model sums up, where there is one.
         least_statements: Of a subject that gets a profile.
         least_mentions: Of a name that gets a note.
         gives_up: Why a derived cube may be archived now; None if it may not.
@@ -43,6 +44,7 @@ class Rules:
 
     is_quiet: Callable[[int, int], bool]
     fewest_turns: int
+    fewest_for_model: int
     least_statements: int
     least_mentions: int
     gives_up: Callable[[Worth, int], str | None]

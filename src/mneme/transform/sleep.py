@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mneme.transform import fading, near_repeats, notes, profile, sessions
@@ -190,7 +191,7 @@ class _Night:
             with self._vault.parts.store.read() as tx:
                 read = sessions.read_session(tx, name, turns, seen, self._secret)
             written = None
-            if self._model is not None:
+            if self._model is not None and len(turns) >= self._rules.fewest_for_model:
                 written = sessions.write_summary(self._model, read)
                 if written.refused is not None:
                     self._refused.append((name, written.refused))
@@ -205,7 +206,7 @@ class _Night:
         with self._vault.parts.store.read() as tx:
             groups = near_repeats.groups_of(tx, seen.derived)
         for group in groups:
-            gone = near_repeats.lost(group, lambda *asked: self._find(self._path, *asked))
+            gone = near_repeats.lost(group, partial(self._find, self._path))
             if gone is not None:
                 self._dropped.append(gone)
                 continue
@@ -266,15 +267,27 @@ class _Night:
             if why is None:
                 continue
             self._fading.append(Fading(worth.row.id, why))
-            if self._rules.archive:
+            if self._rules.archive and self._stands_in(worth):
                 archived = True
                 if self._work is not None:
                     with self._work.unit() as unit:
-                        archived = fading.archive(unit, worth.row, worth.used_at)
+                        archived = fading.archive(unit, worth)
                 self._done[f"{worth.row.type} archived"] += archived
                 yield
 
     # -- within
+
+    def _stands_in(self, worth: fading.Worth) -> bool:
+        """Whether a search for what shall be archived finds the one that says the same."""
+        if worth.twin is None:  # it sums up what users wrote, and that stays
+            return True
+        with self._vault.parts.store.read() as tx:
+            text = tx.cubes.body(worth.row.key, worth.row.text_version)[0]
+        group = near_repeats.Group(worth.twin, (worth.row,), (text,))
+        gone = near_repeats.lost(group, partial(self._find, self._path))
+        if gone is not None:
+            self._dropped.append(gone)
+        return gone is None
 
     def _look(self) -> Look | None:
         """The namespace as it is now; None where nothing was ever written."""

@@ -84,9 +84,10 @@ def value(known: Known) -> float:
 
 
 def judge(known: Known, now: int) -> Verdict:
-    """Whether a memory may be archived: forgotten, of little value, and not held."""
+    """Whether a memory may be archived: forgotten, of little value, not held, said elsewhere."""
     left, worth = retention(now - known.used_at, known.uses), value(known)
-    archive = left < FORGOTTEN_BELOW and worth < WORTH_KEEPING and not known.held
+    spared = known.held or known.unique
+    archive = left < FORGOTTEN_BELOW and worth < WORTH_KEEPING and not spared
     return Verdict(known.id, archive, left, worth, _why(known, left, worth, archive=archive))
 
 
@@ -96,9 +97,8 @@ def _why(known: Known, left: float, worth: float, *, archive: bool) -> str:
     if left >= FORGOTTEN_BELOW:
         return f"retention {left:.2f}"
     if not archive:
-        return f"value {worth:.2f}"
-    alike = "said elsewhere, too" if not known.unique else "said nowhere else"
+        return f"value {worth:.2f}" if worth >= WORTH_KEEPING else "said nowhere else"
     return (
         f"retention {left:.2f}, value {worth:.2f}: {known.type}, {known.uses} uses, "
-        f"{known.links} links, {alike}"
+        f"{known.links} links, said elsewhere, too"
     )

@@ -1,0 +1,81 @@
+"""A memory whose clock stands in 2026, and statements as extraction writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mneme import Namespace
+from mneme.app.memory import MemoryOS
+from mneme.core.provenance import SourceSpan
+from mneme.settings import Settings
+from mneme.testing.clocks import HandClock
+from mneme.testing.embedders import HashEmbedder
+from mneme.vault.codec import canonical_json
+from mneme.vault.draft import Draft
+from mneme.wiring import Outside, build
+
+State = Callable[..., str]
+
+SESSION = [
+    "I moved to Oslo with my cat Pixel.",
+    "The flat near the station costs 900 euros a month.",
+    "My sister Marta works at the harbour.",
+    "I asked Marta for help with the move.",
+]
+HERON = [
+    "My project Heron is late again.",
+    "Heron needs a new database by June.",
+    "I told Marta that Heron is late.",
+    "Heron will be shown in Bergen.",
+]
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def memory(tmp_path: Path, clock: HandClock) -> Iterator[MemoryOS]:
+    outside = Outside(clock=clock, embedder=HashEmbedder(32))
+    settings = Settings(worker=False, embedder="none")
+    with build(tmp_path / "store", settings=settings, outside=outside) as memory:
+        yield memory
+        report = memory.verify()
+        assert report.ok, report.problems
+
+
+@pytest.fixture
+def alice(memory: MemoryOS) -> Namespace:
+    return memory.namespace("alice")
+
+
+@pytest.fixture
+def told(alice: Namespace, clock: HandClock) -> Namespace:
+    """Two sessions that are over, without extraction."""
+    for name, texts in (("move", SESSION), ("work", HERON)):
+        for text in texts:
+            alice.add(text, session=name, infer="none")
+    clock.move_s(3600)
+    return alice
+
+
+@pytest.fixture
+def state(alice: Namespace, memory: MemoryOS) -> State:
+    """Write a statement of a turn, as extraction does; its id."""
+
+    def write(turn: str, text: str, *, type_: str = "fact", **said: object) -> str:
+        row = memory.vault.reader.header("alice", turn)
+        draft = Draft(
+            text=text, type=type_, session=row.session, speaker=row.speaker, origin="derived",
+            method="extracted", metadata=canonical_json(said), event_at=row.event_at,
+            sources=(SourceSpan(cube_id=turn, version=row.version, start=0, end=len(text)),),
+        )  # fmt: skip
+        with memory.vault.parts.store.write() as tx:
+            namespace = tx.cubes.touch_namespace("alice")
+            return memory.vault.writer.insert(tx, "alice", namespace, [draft])[0].id
+
+    return write
