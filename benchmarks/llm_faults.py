@@ -6,7 +6,7 @@ silence, 10 MB, and instructions to the reader. A batch of turns that could not 
 after the calls the server is well again and what is left is read. What was accepted is held against
 the sentences that the turns were made of. One call before the clock starts loads the packages.
 
-    python benchmarks/llm_faults.py [--calls 2000] [--timeout 0.5] [--threads 4] [--seed 7]
+    python benchmarks/llm_faults.py [--calls 2000] [--timeout 2.0] [--threads 8] [--seed 7]
 """
 
 from __future__ import annotations
@@ -224,8 +224,8 @@ def cost(turns: int, seed: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=2000)
-    parser.add_argument("--timeout", type=float, default=0.5)
-    parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--timeout", type=float, default=2.0)
+    parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--serve")
     parser.add_argument("--no-write", action="store_true")
