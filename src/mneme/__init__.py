@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mneme.ingest.bulk import AddReport
     from mneme.recall.context import Citation, Context, Hit
     from mneme.settings import Settings
+    from mneme.transform.report import ConsolidationReport, Undone
     from mneme.vault.audit import AuditEntry
     from mneme.vault.erase import ErasureReceipt
     from mneme.vault.pages import Page
@@ -61,6 +62,8 @@ _LATER = {
     "Context": ("mneme.recall.context", "Context"),
     "Hit": ("mneme.recall.context", "Hit"),
     "Settings": ("mneme.settings", "Settings"),
+    "ConsolidationReport": ("mneme.transform.report", "ConsolidationReport"),
+    "Undone": ("mneme.transform.report", "Undone"),
     "AuditEntry": ("mneme.vault.audit", "AuditEntry"),
     "ErasureReceipt": ("mneme.vault.erase", "ErasureReceipt"),
     "Page": ("mneme.vault.pages", "Page"),
@@ -75,6 +78,7 @@ __all__ = [
     "AuditEntry",
     "BackendUnavailableError",
     "Citation",
+    "ConsolidationReport",
     "Context",
     "CubeNotFoundError",
     "ErasureReceipt",
@@ -98,6 +102,7 @@ __all__ = [
     "Stats",
     "StoreCorruptError",
     "StoreFullError",
+    "Undone",
     "UnknownArgumentError",
     "VersionConflictError",
     "aopen",
