@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Final
 from mneme.core.statement import Reading, Request, Statement, Utterance
 from mneme.ingest.extract.rules_corrections import correction, is_corrected
 from mneme.ingest.extract.rules_events import dated_event
-from mneme.ingest.extract.rules_named import Naming, namings
+from mneme.ingest.extract.rules_named import Naming, is_prose_key, namings
 from mneme.ingest.extract.rules_named import told as told_naming
 from mneme.ingest.extract.rules_pairs import Pair, pairs_of
 from mneme.ingest.extract.rules_self import Found, anchors_of, self_statements
 from mneme.ingest.extract.rules_slots import SPEAKER, slot_of
 from mneme.ingest.extract.rules_standing import label_of, standing_type
-from mneme.ingest.extract.rules_text import Sentence, fill_passed_on, sentences_of
+from mneme.ingest.extract.rules_text import FILL, Sentence, fill_passed_on, sentences_of
 from mneme.ingest.extract.rules_times import held
 from mneme.ingest.extract.rules_wishes import wish_of
 
@@ -67,7 +67,8 @@ _LEAD: Final = re.compile(
     r")(?:that\s)?(?=\S)",
     re.IGNORECASE,
 )
-_THE: Final = re.compile(r"(?:the|my|our)\s", re.IGNORECASE)
+_THE: Final = re.compile(r"the\s", re.IGNORECASE)
+_OWN: Final = re.compile(r"(?:i|i['’]\w+|we|my|our)\s", re.IGNORECASE)
 _HEDGE: Final = re.compile(
     r"\b(?:i heard|i think|maybe|perhaps|probably|possibly|might|not (?:sure|certain|confirmed"
     r"|verified)|unsure|someone (?:said|told|mentioned|thinks)|people say|they say"
@@ -94,6 +95,7 @@ _HEARD: Final = re.compile(
 _BEGINS: Final = frozenset(
     {"lives in", "works at", "job", "marital status", "got", "uses", "joined"}
 )
+_SHORT_TURN: Final = 400  # characters
 _SHORT_LEAD: Final = 25  # characters of "Not sure, but"
 _TAIL: Final = re.compile(r"[\s,;]*(?:\b(?:and|but|so|because|since|as)[\s,]*)?$", re.IGNORECASE)
 
@@ -193,7 +195,8 @@ def _explicit(sentence: Sentence, utterance: Utterance, *, first: bool) -> list[
     kind = standing_type(text)
     if kind is not None:
         return [replace(whole, type=kind)]
-    lead = _LEAD.match(text)
+    # a long text tells its own reader what to note
+    lead = _LEAD.match(text) if first or len(utterance.text) < _SHORT_TURN else None
     kept = lead is not None and not lead.group().rstrip().endswith(",")
     start = lead.end() if lead else is_corrected(text) if text[:10].lower() == "correction" else 0
     if start:
@@ -204,7 +207,7 @@ def _explicit(sentence: Sentence, utterance: Utterance, *, first: bool) -> list[
     if label is not None:
         return [replace(whole, type=label.type)]
     heard = _HEARD.match(text) if ": " in text and _HEDGE.search(text) else None
-    if heard is not None and first:
+    if heard is not None and first and not is_prose_key(heard["key"]):
         return [
             replace(
                 whole,
@@ -226,15 +229,15 @@ def _told(sentence: Sentence, start: int, utterance: Utterance, *, kept: bool) -
     whole = Statement(type=kind or "fact", text="", start=sentence.start, end=sentence.end)
     if kind is not None:
         return [whole]
+    the = _THE.match(text, start)
+    own = _OWN.match(text, start) is not None
+    naming = None if own else told_naming(text, the.end() if the else start)
+    if naming is not None:
+        one = _of_naming(naming, sentence, utterance)
+        return [replace(one, start=sentence.start, end=sentence.end)]
     found = _plain(clause, utterance, alone=True)
     if found:
         return [replace(found[0], start=sentence.start), *found[1:]]
-    the = _THE.match(text, start)
-    naming = told_naming(text, the.end() if the else start)
-    if naming is not None:
-        return [
-            replace(_of_naming(naming, sentence, utterance), start=sentence.start, end=sentence.end)
-        ]
     return [whole] if kept and len(clause.text.split()) > 2 else []
 
 
@@ -290,6 +293,10 @@ def _of_naming(naming: Naming, sentence: Sentence, utterance: Utterance) -> Stat
 def _finish(statement: Statement, sentence: Sentence, utterance: Utterance) -> Statement:
     """A statement with its words, its times, and whether its speaker vouches for it."""
     span = sentence.text[statement.start - sentence.start : statement.end - sentence.start]
+    obj = statement.object
+    if obj is not None and FILL in obj:  # a quotation is part of it
+        at = sentence.start + sentence.text.find(obj, statement.start - sentence.start)
+        obj = utterance.text[at : at + len(obj)]
     hedged = statement.hedged or _is_hedged(sentence, statement)
     begins, ends = statement.valid_from, statement.valid_to
     if statement.type in {"fact", "profile", "event"} and statement.valid_from is None:
@@ -298,6 +305,7 @@ def _finish(statement: Statement, sentence: Sentence, utterance: Utterance) -> S
     return replace(
         statement,
         text=utterance.text[statement.start : statement.end],
+        object=obj,
         valid_from=begins,
         valid_to=ends,
         hedged=hedged,

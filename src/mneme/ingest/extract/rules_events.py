@@ -20,7 +20,7 @@ _PAST: Final = re.compile(
     r"|bought|got|had|made|took|gave|won|lost|sold|built|began|started|finished|flew|drove|ate"
     r"|wrote|read"
     r"|taught|found|left|came|became|broke|caught|chose|did|fell|held|hosted|led|spent|swam|sang"
-    r"|threw|tried|visited|attended|adopted|signed up|[a-z]{3,}ed)\s+(?=\S)",
+    r"|threw|tried|visited|attended|adopted|signed up|[a-z]{3,}ed)\s+(?!to\s)(?=\S)",
     re.IGNORECASE,
 )
 # "a half marathon" in "ran a half marathon in Malmö": it tells one event from another.

@@ -95,7 +95,8 @@ _NO_VALUE: Final = re.compile(
     r"|doing|having|coming|trying|looking|starting|becoming|making|a bit|a little|kind of|sort of"
     r"|all|this|these|those|there"
     r"|here|because|more|less|already|able|the same|in|on|at|with|for|from|of|out|up|off|gone"
-    r"|also|always|never|finally|well"
+    r"|also|always|never|finally|well|correct|right|wrong|good|great|fine|ok|okay|bad|awesome"
+    r"|amazing|perfect|secure|ready"
     r"|\w{3,}ed|\w{3,}ing)\b",
     re.IGNORECASE,
 )
@@ -107,9 +108,11 @@ _PROSE_KEY: Final = re.compile(
     re.IGNORECASE,
 )
 _VALUE_END: Final = re.compile(
-    r"[.!?](?=\s|$)|[;\n]|\s[-–—]+\s|\s\(|,?\s+(?:but|because|so that|so i|since|though|although"
+    r"(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bSt)(?<!\bMrs)(?<!\bProf)[.!?](?=\s|$)|[;\n]|\s[-–—]+\s"
+    r"|\s\(|,?\s+(?:but|because|so that|so i|since|though|although"
     r"|whereas|if|unless|which|and (?:i|we|my|she|he|it|they)|and i['’]m)\b"
-    r"|,\s(?:and|so|or|which|who|where|while|as|can|could|do|would|what|any|how|i|my|we|it|too"
+    r"|,\s(?:and|so|or|which|who|where|while|as|can|could|do|would|what|any|how|i|my|we|it|too|he"
+    r"|she|they|that['’]s|you"
     r"|please|not|by the way|right|thanks)\b",
     re.IGNORECASE,
 )
@@ -208,7 +211,7 @@ def _dated(text: str) -> Naming | None:
     if match is None or _PROSE_KEY.search(match["key"]):
         return None
     end = value_end(text, match.end())
-    if shape_of(text[match.end() : end]) not in {"weekday", "date", "clock"}:
+    if shape_of(text[match.end() : end]) not in _DAY_SHAPES:
         return None
     return Naming(0, match["key"], "is", match.end(), end, True)
 
@@ -292,7 +295,15 @@ def told(text: str, at: int) -> Naming | None:
     sure = copula.group().strip().lower() not in {"is", "are"}  # "is now", "remains", ":"
     if not sure and _TOLD_NO_VALUE.match(text, copula.end()):
         return None
-    return Naming(at, key.strip(), "is", copula.end(), end, True)
+    start = copula.end()
+    on = _ON.match(text, start)
+    if on is not None and shape_of(text[on.end() : end]) in _DAY_SHAPES:
+        start = on.end()
+    return Naming(at, key.strip(), "is", start, end, True)
+
+
+_ON: Final = re.compile(r"(?:on|at)\s", re.IGNORECASE)
+_DAY_SHAPES: Final = frozenset({"weekday", "date", "clock"})
 
 
 _TOLD_NO_VALUE: Final = re.compile(
@@ -305,6 +316,11 @@ _TOLD_NO_VALUE: Final = re.compile(
 _TOLD_NO_KEY: Final = re.compile(
     r"^(?:i|you|he|she|they|we|it|this|that|there|here|what|to|if|when|how|where|who|why|these"
     r"|those|not|all)\b"
-    r"|,|\b(?:i|you|he|she|they|we|which|because|was|were|will|would|can|should|must|had)\b",
+    r"|,|\b(?:i|you|he|she|they|we|which|because|was|were|will|would|should|must|had)\b",
     re.IGNORECASE,
 )
+
+
+def is_prose_key(key: str) -> bool:
+    """Whether what stands where a name should is a clause of prose."""
+    return _TOLD_NO_KEY.search(key) is not None

@@ -47,6 +47,7 @@ _CODE: Final = re.compile(
     r"[;{}]\s*$|==|!=|\(\)|^\s*(?:def|let|const|var|int|float|import|return)\b|\w\(.*\)"
 )
 _MOST_WORDS: Final = 14
+_CODE_CHARS: Final = 400  # a longer line of pairs is no code
 _JSON_REACH: Final = 4096  # characters of other pairs between two scalars
 
 
@@ -81,7 +82,11 @@ def pairs_of(text: str, filled: str) -> list[Pair]:
 
 def _of_line(line: str, start: int, text: str) -> list[Pair]:
     """The pairs of a line, parted by semicolons or commas; none if a part is no pair."""
-    if "?" in line or (any(mark in line for mark in _CODE_MARKS) and _CODE.search(line[:400])):
+    if "?" in line or (
+        any(mark in line for mark in _CODE_MARKS)
+        and len(line) <= _CODE_CHARS
+        and _CODE.search(line)
+    ):
         return []
     for separator in (";", ","):
         if separator in line.rstrip(" ;,.\n"):

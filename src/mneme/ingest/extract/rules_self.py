@@ -55,7 +55,8 @@ _UNREAL: Final = re.compile(
     re.IGNORECASE,
 )
 _REPORTED: Final = re.compile(
-    r"\b(?:says?|said|saying|told|tells?|asks?|asked|thought|dream\w*|once|when(?:ever)?|until"
+    r"\b(?:make sure|ensure|verify|check|confirm|want|need|hop(?:e|ing)|says?|said|saying|told"
+    r"|tells?|asks?|asked|thought|dream\w*|once|when(?:ever)?|until"
     r"|before|after|how|why|what"
     r"|where|which|who|whom|whose|character|narrator|every time|like|lyrics)\b",
     re.IGNORECASE,
@@ -73,17 +74,17 @@ _BEFORE: Final = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_MINE: Final = re.compile(
-    _BEFORE.pattern + r"|\b(?:that|considering|given|noticed|mean|with)\s$", re.IGNORECASE
+    _BEFORE.pattern + r"|\b(?:that|considering|given|noticed|mean)\s$", re.IGNORECASE
 )
 
 _CLAUSE: Final = re.compile(
     r"(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bSt)(?<!\bMrs)[.!?](?=[\s)]|$)|[;\n]|\s[-–—]+\s|—|\s\("
     r"|,?\s+(?:but|because|so that|so i|so my|so we|since|though|although|whereas|if|unless|even "
     r"though)\b"
-    r"|,\s*(?:and|so|or|which|who|where|while|as|can|could|do|would|what|any|how|i|my|we|it|too"
-    r"|please|especially|you|though)\b"
-    r"|\s+(?:and|or|so)\s+(?:i|i['’]m|i['’]ve|my|we|it|it['’]s|she|he|they|am|was|want\w*|need\w*"
-    r"|would|have|had|look\w*|try\w*)\b"
+    r"|,\s*(?:so|which|who|where|while|as|can|could|do|would|what|any|how|i|my|we|it|too|he|she"
+    r"|they|that['’]s|please|especially|you|though|maybe)\b|\s+ever\s+since\b"
+    r"|,?\s+(?:and|or|so)\s+(?:i|i['’]m|i['’]ve|my|we|it|it['’]s|she|he|they|there|am|was|want\w*"
+    r"|need\w*|would|have|had|look\w*|try\w*|now|then|just)\b"
     r"|,\s+(?:thanks|right|lol|haha)\b",
     re.IGNORECASE,
 )
@@ -97,7 +98,9 @@ _NAME_END: Final = re.compile(
     r"|yesterday|tomorrow|that|my|our|or|it['’]s|not|i|i['’]m)\b|\s[-–—]",
     re.IGNORECASE,
 )
-_REGION: Final = re.compile(r",\s?[A-Z][\w.]{1,15}(?=\s*(?:[.,;!?]|$|and\b|with\b|for\b))")
+_REGION: Final = re.compile(
+    r",\s?[A-Z][\w.]{1,15}(?: [A-Z][\w.]{1,15})?(?=\s*(?:[.,;!?]|$|and\b|with\b|for\b))"
+)
 _NO_NAME: Final = re.compile(
     r"(?:an?|my|our|his|her|their|this|that|it|there|here|some|one|your|another|different"
     r"|somewhere|fear|peace|person)\b",

@@ -24,7 +24,7 @@ _DOING: Final = (
 )
 _STANDING: Final = re.compile(
     rf"(?:please,? |also,? |and |ok(?:ay)?,? |so,? |remember(?: to|:|,)? )*(?:"
-    rf"(?:always|never)\s(?:{_DOING})\b"
+    rf"(?:always|never)\s(?:{_DOING})\b(?!\s(?:never|goodbye|die))"
     rf"|(?:from now on|going forward|from here on|henceforth|in (?:the )?future|for future "
     rf"reference)\b,?\s(?=.{{6,}})"
     rf"|(?:when(?:ever)?|every time|each time|any ?time|if)\si\s(?:ask|request|mention|inquire"

@@ -145,7 +145,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
     "play": (_row(r"(?:the\s+)?(?=\w)(?!(?:it|that|this|them|these|those|you|your|to|not|any|no"
                   r"|so|with|around|a|an|along|for|against|on|in"
                            r"|at)\b)", "fact", "plays", "thing"),),
-    "study": (_row(_THING + r"(?=\w)(?!(?:for|at|in|with|how|hard"
+    "study": (_row(_THING + r"(?=\w)(?!(?:for|at|in|with|how|hard|lots?"
                             r"|a)\b)", "fact", "studies", "thing"),),
     "teach": (_row(_THING + r"(?=\w)(?!(?:him|her|myself|at|in)\b)", "fact", "teaches", "thing"),),
     "volunteer": (_row(r"(?=(?:at|with|for)\s)", "fact", "volunteers"),),
@@ -222,7 +222,8 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
              r"|founder|ceo|cto)\b)",
              "profile", "being", "thing"),
         _row(r"(?:majoring|specializing|specialising)\s+in\s+", "profile", "studies", "thing"),
-        _row(r"(?:studying|learning)\s+" + _THING + r"(?!(?:how|for|at|about|hard"
+        _row(r"(?:studying|learning)\s+" + _THING + r"(?!(?:how|for|at|about|hard|with|a|lots?|by"
+                r"|from|in"
                 r"|as)\b)", "fact", "studies", "thing"),
         _row(r"(?:staying|visiting|travell?ing)\s+(?:in|to)?\s*(?=[A-Z].{1,60}\b(?:until|till"
              r"|through)\b)", "event", "stays in", "place"),
@@ -241,8 +242,8 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
              r"|focus|avoid|know|hear))\b)", "preference", "prefers"),
     ),
     "don't": (
-        _row(r"(?:really |particularly |actually )*(?:like|enjoy|care for"
-             r"|want)\s+" + NO_TASTE + r"(?!to\b)", "preference", "dislikes"),
+        _row(r"(?:really |particularly |actually )*(?:like|enjoy|care "
+             r"for)\s+" + NO_TASTE + r"(?!to\b)", "preference", "dislikes"),
         _row(r"(?:eat|drink)\s+" + _THING + r"(?!.*\banymore\b)", "preference", "avoids", "thing"),
     ),
     "can't": (_row(r"(?:really )?stand\s+" + NO_TASTE, "preference", "dislikes"),),

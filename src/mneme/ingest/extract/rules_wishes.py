@@ -229,7 +229,8 @@ def _slot(text: str, source: str, alone: bool) -> _Read | None:
     match = _SLOT.fullmatch(text)
     if match is None or not (match["value"] or (match["the"] and alone)):
         return None
-    if _NO_SLOT.search(match["about"].split(" for ", 1)[0]) or len(match["about"]) < 3:
+    name = match["about"].split(" for ", 1)[0]
+    if len(name) < 3 or "," in name or (not match["value"] and _NO_SLOT.search(name)):
         return None
     return "forget", _words(source, match, "about"), _words(source, match, "value"), False
 
