@@ -76,8 +76,8 @@ HOSTILE = [
 SLOW = [
     "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r",
     "WITH RECURSIVE r(n) AS (SELECT 1 UNION SELECT n + 1 FROM r) SELECT max(n) FROM r",
-    ("WITH RECURSIVE r(n, s) AS (SELECT 1, printf('%.*c', 90000, 'x') UNION SELECT n + 1, s FROM r) "
-     "SELECT max(s) FROM r"),
+    ("WITH RECURSIVE r(n, s) AS (SELECT 1, printf('%.*c', 90000, 'x') UNION SELECT n + 1, s "
+     "FROM r) SELECT max(s) FROM r"),
     "SELECT count(*) FROM t x, t y, t z",
     "SELECT x.a * y.a FROM t x, t y ORDER BY 1 LIMIT 1 OFFSET 3999999",
     "SELECT x.a, y.b, row_number() OVER (ORDER BY x.a * y.a) FROM t x, t y",

@@ -13,8 +13,8 @@ import re
 import time
 from collections import OrderedDict
 from contextlib import closing
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import apsw
 
@@ -31,9 +31,10 @@ LONGEST_SQL: Final = 10_000  # bytes
 _LONGEST_VALUE = 100_000  # bytes of any string, and of any row
 _MOST_RESULT_BYTES = 4 << 20
 _MOST_MEMORY = 64 << 20  # bytes that a query may take while it runs
-_STEPS = 4000  # of SQLite's machine between two looks at the clock
+_LOOK_S = 0.01
+_STEPS = 50_000  # of SQLite's machine between two further looks at the clock
 _PLACES_KEPT = 8
-_HEADROOM = 0.9  # of the time, since a step that has begun is not interrupted
+_HEADROOM = 0.9  # of the time: what has begun when it is over is not interrupted at once
 _AFFINITY = {
     "text": "TEXT",
     "integer": "INTEGER",
@@ -96,7 +97,6 @@ class _Room:
     def __init__(self) -> None:
         self._lock = Lock()
         self._stamps: dict[str, tuple[object, ...]] = {}
-        self._watch = _Watch()
         self._db = apsw.Connection(":memory:", vfs="memdb", statementcachesize=0)
         for setting in ("temp_store = 1", "cache_size = 100", "trusted_schema = OFF"):
             self._db.pragma(*setting.split(" = "))
@@ -113,11 +113,13 @@ class _Room:
         """Bring the copies up to date and answer."""
         with self._lock:
             self._load(tables)
+            if "\0" in asked.sql:
+                raise QueryRefusedError(f"the query holds a NUL character; {_known(tables)}")
             guard = _Guard(table.name for table in tables)
             try:
                 return self._answer(tables, asked, guard)
             except apsw.Error as error:
-                why = self._why(error, guard, asked)
+                why = self._why(error, guard)
                 raise QueryRefusedError(f"{why}; {_known(tables)}") from error
             except QueryRefusedError as error:  # one of our own functions says no
                 raise QueryRefusedError(f"{error}; {_known(tables)}") from error
@@ -126,7 +128,6 @@ class _Room:
 
     def _load(self, tables: Sequence[TableView]) -> None:
         self._db.authorizer = None
-        self._db.set_progress_handler(None)
         for limit in _LIMITS:
             self._db.limit(limit, 1 << 30)
         wanted = {table.name: table.stamp for table in tables}
@@ -154,18 +155,14 @@ class _Room:
             )
 
     def _answer(self, tables: Sequence[TableView], asked: Question, guard: _Guard) -> QueryResult:
-        self._db.authorizer = guard.allows
-        self._watch.start(asked.timeout_s)
-        self._db.set_progress_handler(self._watch.is_over, _STEPS)
         cursor = self._db.cursor()
+        cursor.exec_trace = _only(asked.sql)
+        self._db.authorizer = guard.allows
         try:
-            cursor.exec_trace = _only(asked.sql)
-            cursor.execute(asked.sql, asked.params or (), can_cache=False)
-            columns = tuple(name for name, *_ in cursor.get_description())
-            rows, truncated = _rows(cursor, asked.limit, self._watch)
+            with _Watch(self._db, asked.timeout_s) as watch:
+                columns, rows, truncated = _run(cursor, asked, watch)
         finally:
             cursor.close(force=True)
-            self._db.set_progress_handler(None)
         read = tuple(table.name for table in tables if table.name in guard.read)
         return QueryResult(
             columns=columns,
@@ -175,9 +172,7 @@ class _Room:
             untrusted=any(table.untrusted for table in tables if table.name in guard.read),
         )
 
-    def _why(self, error: apsw.Error, guard: _Guard, asked: Question) -> str:
-        if isinstance(error, apsw.InterruptError) and self._watch.reason:
-            return self._watch.reason
+    def _why(self, error: apsw.Error, guard: _Guard) -> str:
         if guard.refused:
             return f"only one SELECT on the tables is allowed; {guard.refused}"
         if isinstance(error, apsw.ExecutionCompleteError):
@@ -188,17 +183,29 @@ class _Room:
 
 
 class _Watch:
-    """Looks at the clock and at the memory while a query runs."""
+    """Looks at the clock and at the memory while a query runs, and interrupts it.
 
-    def __init__(self) -> None:
+    A thread of its own looks, since SQLite's count of steps says little of time: a step on a long
+    text takes a thousand times as long as one on a number.
+    """
+
+    def __init__(self, db: apsw.Connection, timeout_s: float) -> None:
         self.reason = ""
-        self._end, self._memory, self._timeout_s = 0.0, 0, 0.0
-
-    def start(self, timeout_s: float) -> None:
-        """Begin to count."""
-        self.reason, self._timeout_s = "", timeout_s
+        self._db, self._timeout_s = db, timeout_s
         self._end = time.monotonic() + _HEADROOM * timeout_s
         self._memory = _memory_used() + _MOST_MEMORY
+        self._done = Event()
+        self._thread = Thread(target=self._look, name="mneme-query", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._db.set_progress_handler(self.is_over, _STEPS)  # should the thread not get its turn
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._done.set()
+        self._thread.join()
+        self._db.set_progress_handler(None)
 
     def is_over(self) -> bool:
         """Whether the query must end, and why."""
@@ -207,6 +214,12 @@ class _Watch:
         elif _memory_used() >= self._memory:
             self.reason = f"the query takes more than {_MOST_MEMORY >> 20} MiB; ask for less"
         return bool(self.reason)
+
+    def _look(self) -> None:
+        while not self._done.wait(max(0.0, min(_LOOK_S, self._end - time.monotonic()))):
+            if self.is_over():
+                self._db.interrupt()
+                self._done.wait(_LOOK_S)
 
 
 class _Guard:
@@ -265,18 +278,23 @@ def _only(sql: str) -> Any:  # noqa: ANN401 (the driver's callback)
     return trace
 
 
-def _rows(cursor: apsw.Cursor, limit: int, watch: _Watch) -> tuple[list[tuple[Value, ...]], bool]:
-    """At most `limit` rows, and whether there are more."""
-    rows: list[tuple[Value, ...]] = []
-    size = 0
-    for row in cursor:
-        size += sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
-        if len(rows) == limit or size > _MOST_RESULT_BYTES:
-            return rows, True
-        if watch.is_over():
-            raise apsw.InterruptError("interrupted")
-        rows.append(row)
-    return rows, False
+def _run(
+    cursor: apsw.Cursor, asked: Question, watch: _Watch
+) -> tuple[tuple[str, ...], list[tuple[Value, ...]], bool]:
+    """The columns, at most as many rows as are asked for, and whether there are more."""
+    try:
+        cursor.execute(asked.sql, asked.params or (), can_cache=False)
+        columns = tuple(name for name, *_ in cursor.get_description())
+        rows: list[tuple[Value, ...]] = []
+        size = 0
+        for row in cursor:
+            size += sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
+            if len(rows) == asked.limit or size > _MOST_RESULT_BYTES:
+                return columns, rows, True
+            rows.append(row)
+    except apsw.InterruptError as error:
+        raise QueryRefusedError(watch.reason) from error
+    return columns, rows, False
 
 
 def _memory_used() -> int:

@@ -38,7 +38,9 @@ def tree(plan: Plan) -> str:
 def _branch(plan: Plan, number: int, indent: str, seen: set[int]) -> Iterator[str]:
     seen.add(number)
     step = plan[number]
-    head = f"Task: {step.title}" if number == GOAL else f"[{_SIGNS[step.status]}] {_line(step)}"
+    head = (
+        f"Task: {shown(step.title)}" if number == GOAL else f"[{_SIGNS[step.status]}] {_line(step)}"
+    )
     yield f"{indent}{head}" if number != GOAL else f"{head} ({step.status})"
     deeper = indent if number == GOAL else f"{indent}    "
     for part in plan.parts(number):
@@ -48,7 +50,7 @@ def _branch(plan: Plan, number: int, indent: str, seen: set[int]) -> Iterator[st
 
 def _line(step: Step, chars: int = _SHORT) -> str:
     """A step in one line: number, title, state, and what came out of it."""
-    said = [f"{step.number}. {step.title} ({step.status})"]
+    said = [f"{step.number}. {shown(step.title)} ({step.status})"]
     if step.waits_for:
         said.append(f"waits for {', '.join(map(str, step.waits_for))}")
     if step.outputs:
@@ -137,7 +139,7 @@ def _lines(plan: Plan) -> Iterator[_Line]:
     goal = plan.goal
     mark = _UNTRUSTED if goal.untrusted else ""
     state = f" ({goal.status})" if goal.status != "open" else ""
-    yield _Line(_GOAL, 0, f"Task: {goal.title}{state}{mark}")
+    yield _Line(_GOAL, 0, f"Task: {shown(goal.title)}{state}{mark}")
     if goal.inputs:
         yield _Line(_GOAL, 2, f"Given: {_pairs(goal.inputs, _LONG)}{mark}")
     if goal.outputs:

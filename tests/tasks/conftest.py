@@ -1,0 +1,47 @@
+"""A namespace with a task, on a clock that tests turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mneme import Namespace
+from mneme.app.memory import MemoryOS
+from mneme.app.tasks import Task
+from mneme.settings import Settings
+from mneme.testing.clocks import HandClock
+from mneme.testing.embedders import HashEmbedder
+from mneme.wiring import Outside, build
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def memory(tmp_path: Path, clock: HandClock) -> Iterator[MemoryOS]:
+    outside = Outside(clock=clock, embedder=HashEmbedder(32))
+    settings = Settings(worker=False, embedder="none")
+    with build(tmp_path / "store", settings=settings, outside=outside) as memory:
+        yield memory
+        assert memory.verify().problems == ()
+
+
+@pytest.fixture
+def alice(memory: MemoryOS) -> Namespace:
+    return memory.namespace("alice")
+
+
+@pytest.fixture
+def trip(alice: Namespace) -> Task:
+    """1 dates; 2 travel, after 1, made of 3 flights and 4 pay, after 3; 5 hotel, after 1."""
+    task = alice.task("Plan the trip to Oslo", inputs={"people": 2})
+    task.add_step("Fix the dates")
+    task.add_step("Travel", after=[1])
+    task.add_step("Compare flights", parent=2, inputs={"budget": "300 EUR"})
+    task.add_step("Pay", parent=2, after=[3])
+    task.add_step("Book a hotel", after=[1])
+    return task
