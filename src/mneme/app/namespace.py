@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mneme.app.experience import ExperienceVerbs
-from mneme.app.sleep import SleepVerbs
 from mneme.app.learning import LearningVerbs
+from mneme.app.sleep import SleepVerbs
 from mneme.app.tables import TableVerbs
 from mneme.app.tasks import TaskVerbs
 from mneme.app.working.verbs import WorkingVerbs
@@ -187,6 +187,8 @@ class Namespace(ExperienceVerbs, LearningVerbs, WorkingVerbs, SleepVerbs, TaskVe
         ids, conditions = self._target(target, filters)
         why = checks.name_of(reason, name="reason")
         receipt = self._vault.eraser.erase(self.path, ids, conditions, why)
+        if self._shared.model is not None:
+            self._shared.model.forget_answers()
         if receipt.pending:
             self._shared.wake()
         return receipt

@@ -94,6 +94,10 @@ class LanguageModel(Protocol):
         """
         ...
 
+    def forget_answers(self) -> None:
+        """Forget answers that were kept for identical questions, since a source was erased."""
+        ...
+
 
 class PassageRow(NamedTuple):
     """A piece of a text of about 60 words, as the index sees it.

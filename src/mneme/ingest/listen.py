@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from mneme.core.statement import Utterance
+from mneme.core.errors import UnfitAnswerError
+from mneme.core.statement import Reading, Utterance
 from mneme.ingest.extract import rules
 from mneme.ingest.extract.by_llm import read_with_llm
 from mneme.ingest.obey import Obedience
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from mneme.core.protocols import LanguageModel
     from mneme.core.rows import JobRow
-    from mneme.core.statement import Reading
     from mneme.core.store import Transaction
     from mneme.vault.vault import Vault
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 LLM = "llm"  # the stage at which turns wait to be read by a language model
 LLM_NOW = "llm_now"  # the same, and nobody shall wait for more turns
 _BY_RULES = {RULES: LLM, RULES_LLM: LLM_NOW}  # where turns go from there
+_TRIES = 3  # of a batch, before its turns are read one by one
 _BATCH = 128
 _BEFORE = 4  # earlier turns of the session that a reading may look at
 _HIDDEN = frozenset({"forgotten", "expired"})
@@ -72,9 +73,10 @@ class Listener:
             while self._read(path, stage, rules_readings, None):
                 keep_on()
         if self._model is not None:
-            self._ask(path, self._model, keep_on)
+            ask = _asking(self._model)
+            self._ask(path, _one_by_one(ask) if job.tries > _TRIES else ask, keep_on)
 
-    def _ask(self, path: str, model: LanguageModel, keep_on: Callable[[], bool]) -> None:
+    def _ask(self, path: str, ask: Readings, keep_on: Callable[[], bool]) -> None:
         """Have the model read what waits for it, if it is enough or has waited long enough."""
         while due := self._due(path):
             if due > self._vault.parts.clock.now_us():
@@ -82,7 +84,7 @@ class Listener:
                     enqueue_reading(tx, path, due)
                 return
             for stage in (LLM_NOW, LLM):
-                self._read(path, stage, _asking(model), model.id)
+                self._read(path, stage, ask, self._model.id if self._model else None)
             keep_on()
 
     def _due(self, path: str) -> int | None:
@@ -171,8 +173,24 @@ def rules_readings(turns: Sequence[Turn], before: Sequence[Sequence[Turn]]) -> l
 
 def _asking(model: LanguageModel) -> Readings:
     def read(turns: Sequence[Turn], before: Sequence[Sequence[Turn]]) -> list[Reading]:
-        earlier = [_utterance(each) for each in before[0]] if before else []
+        same = len({turn.row.session for turn in turns}) == 1
+        earlier = [_utterance(each) for each in before[0]] if same else []
         return list(read_with_llm(model, [_utterance(turn) for turn in turns], before=earlier))
+
+    return read
+
+
+def _one_by_one(ask: Readings) -> Readings:
+    """Read turns singly; one to which no model finds an answer stays with what rules read."""
+
+    def read(turns: Sequence[Turn], before: Sequence[Sequence[Turn]]) -> list[Reading]:
+        readings = []
+        for turn, earlier in zip(turns, before, strict=True):
+            try:
+                readings += ask([turn], [earlier])
+            except UnfitAnswerError:
+                readings.append(Reading())
+        return readings
 
     return read
 

@@ -54,3 +54,7 @@ class ScriptedModel:
         value = simplest(schema) if self._answer is None else self._answer(prompt)
         text = json.dumps(value)
         return Answer(json.loads(text), 1, len(prompt) // 4 + 1, len(text) // 4 + 1, 0)
+
+    def forget_answers(self) -> None:
+        """Nothing is kept but what was asked."""
+        self.asked.clear()
