@@ -23,7 +23,7 @@ SEED = 2
 def main(turns: int = 10_000, kills: int = 20) -> None:
     with tempfile.TemporaryDirectory(prefix="mneme-sleep-") as folder:
         words = [sys.executable, str(CHILD), folder, *map(str, (SEED, turns, kills))]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
     result = json.loads(done.stdout)
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))

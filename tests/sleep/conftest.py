@@ -69,10 +69,12 @@ def state(alice: Namespace, memory: MemoryOS) -> State:
 
     def write(turn: str, text: str, *, type_: str = "fact", **said: object) -> str:
         row = memory.vault.reader.header("alice", turn)
+        start = max(alice.get(turn).text.find(text), 0)
+        span = SourceSpan(cube_id=turn, version=row.version, start=start, end=start + len(text))
         draft = Draft(
             text=text, type=type_, session=row.session, speaker=row.speaker, origin="derived",
             method="extracted", metadata=canonical_json(said), event_at=row.event_at,
-            sources=(SourceSpan(cube_id=turn, version=row.version, start=0, end=len(text)),),
+            sources=(span,),
         )  # fmt: skip
         with memory.vault.parts.store.write() as tx:
             namespace = tx.cubes.touch_namespace("alice")

@@ -8,6 +8,8 @@ import pytest
 
 from mneme import GateFailedError, MemCube, Namespace, UnknownArgumentError
 from mneme.app.memory import MemoryOS
+from mneme.recall.context import Hit
+from mneme.recall.statements import with_statements
 from mneme.testing.clocks import HandClock
 from mneme.testing.state import state_hash
 
@@ -291,3 +293,39 @@ def test_metadata_tells_the_run(told: Namespace) -> None:
     run = told.consolidate().run_id
     assert {cube.metadata["run"] for cube in told.list(types=["summary", "note"]).items} == {run}
     assert "run" not in told.list(session="move", types=["turn"]).items[0].metadata
+
+
+def test_a_context_does_not_take_what_is_out_of_date_from_a_note(
+    told: Namespace, state: State, clock: HandClock
+) -> None:
+    turn = told.add(
+        "Marta works at the old mill. Marta sings in a choir.", session="move", infer="none"
+    )[0].id
+    mill = state(turn, "Marta works at the old mill.", subject="Marta", relation="works at")
+    state(turn, "Marta sings in a choir.", subject="Marta", relation="sings in")
+    clock.move_s(3600)
+    told.consolidate()
+    note = about(told, "note")["marta"]
+    assert "old mill" in note.text
+    told.update(mill, valid_to="2020-01-01")
+    context = told.recall("Where does Marta work, and where does she sing?")
+    assert "sings in a choir" in context.text
+    assert "old mill" not in context.text
+    ids = {span.cube_id for span in note.provenance.sources}
+    parts = [Hit(cube=told.get(i), score=0.5, rank=1, elided=((0, 4),)) for i in sorted(ids)]
+    summed_up = Hit(cube=note, score=0.9, rank=1)
+    assert with_statements(parts, [summed_up], "Where is the old mill?") == parts
+    told.consolidate()
+    assert "old mill" not in about(told, "note")["marta"].text
+
+
+def test_what_is_summed_up_is_out_of_date_only_until_the_next_night(
+    told: Namespace, state: State
+) -> None:
+    turn = told.list(session="move").items[1]
+    rent = state(turn.id, turn.text, subject="flat", relation="costs")
+    told.consolidate()
+    assert any("900 euros" in cube.text for cube in summaries(told, "session"))
+    told.forget(rent)
+    told.consolidate()
+    assert not any("900 euros" in c.text for c in told.list(types=["summary", "note"]).items)

@@ -15,7 +15,7 @@ CHILD = Path(__file__).parent / "children" / "consolidations.py"
 
 def consolidate(folder: Path, seed: int, turns: int, kills: int) -> dict[str, Any]:
     words = [sys.executable, *map(str, (CHILD, folder, seed, turns, kills))]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
