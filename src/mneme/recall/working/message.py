@@ -73,7 +73,7 @@ def parse(raw: object) -> Message:
         UnknownArgumentError: It has a field that would be lost.
     """
     if isinstance(raw, str):
-        return Message(role="user", content=_text(raw))
+        return Message(role="user", content=_content(raw, may_lack=False))
     if not isinstance(raw, Mapping):
         raise InvalidInputError(f"a message is a string or a mapping, not {type(raw).__name__}")
     for field, value in raw.items():
