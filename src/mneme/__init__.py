@@ -24,6 +24,8 @@ from mneme.core.errors import (
     LifecycleError,
     MissingDependencyError,
     MnemeError,
+    QueryRefusedError,
+    StepRefusedError,
     StoreCorruptError,
     StoreFullError,
     UnknownArgumentError,
@@ -35,8 +37,12 @@ if TYPE_CHECKING:
     from mneme.aio import open_async as aopen
     from mneme.app.memory import MemoryOS
     from mneme.app.namespace import Namespace
+    from mneme.app.tables import Table
+    from mneme.app.tasks import Task
     from mneme.core.report import ImportReport
+    from mneme.core.tabular import QueryResult
     from mneme.ingest.bulk import AddReport
+    from mneme.memories.plaintext.tasks.step import Step
     from mneme.recall.context import Citation, Context, Hit
     from mneme.settings import Settings
     from mneme.transform.report import ConsolidationReport, Undone
@@ -61,6 +67,10 @@ _LATER = {
     "Citation": ("mneme.recall.context", "Citation"),
     "Context": ("mneme.recall.context", "Context"),
     "Hit": ("mneme.recall.context", "Hit"),
+    "QueryResult": ("mneme.core.tabular", "QueryResult"),
+    "Step": ("mneme.memories.plaintext.tasks.step", "Step"),
+    "Table": ("mneme.app.tables", "Table"),
+    "Task": ("mneme.app.tasks", "Task"),
     "Settings": ("mneme.settings", "Settings"),
     "ConsolidationReport": ("mneme.transform.report", "ConsolidationReport"),
     "Undone": ("mneme.transform.report", "Undone"),
@@ -97,11 +107,17 @@ __all__ = [
     "MnemeError",
     "Namespace",
     "Page",
+    "QueryRefusedError",
+    "QueryResult",
     "Report",
     "Settings",
     "Stats",
+    "Step",
+    "StepRefusedError",
     "StoreCorruptError",
     "StoreFullError",
+    "Table",
+    "Task",
     "Undone",
     "UnknownArgumentError",
     "VersionConflictError",

@@ -34,7 +34,8 @@ _MOST_MEMORY = 64 << 20  # bytes that a query may take while it runs
 _LOOK_S = 0.01
 _STEPS = 50_000  # of SQLite's machine between two further looks at the clock
 _PLACES_KEPT = 8
-_HEADROOM = 0.9  # of the time: what has begun when it is over is not interrupted at once
+# A query is ended before its time is over, since what has begun is not interrupted at once.
+_RESERVE, _LEAST_RESERVE_S, _MOST_RESERVE = 0.1, 0.05, 0.25
 _AFFINITY = {
     "text": "TEXT",
     "integer": "INTEGER",
@@ -81,6 +82,11 @@ class SqliteQueryDoor:
             with closing(_Room()) as room:
                 return room.ask(tables, asked)
         return self._room(place).ask(tables, asked)
+
+    def let_go(self, place: str) -> None:
+        """Keep no copies under that name."""
+        with self._lock:
+            self._rooms.pop(place, None)
 
     def _room(self, place: str) -> _Room:
         with self._lock:
@@ -192,7 +198,8 @@ class _Watch:
     def __init__(self, db: apsw.Connection, timeout_s: float) -> None:
         self.reason = ""
         self._db, self._timeout_s = db, timeout_s
-        self._end = time.monotonic() + _HEADROOM * timeout_s
+        reserve_s = max(_RESERVE * timeout_s, min(_LEAST_RESERVE_S, _MOST_RESERVE * timeout_s))
+        self._end = time.monotonic() + timeout_s - reserve_s
         self._memory = _memory_used() + _MOST_MEMORY
         self._done = Event()
         self._thread = Thread(target=self._look, name="mneme-query", daemon=True)

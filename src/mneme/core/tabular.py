@@ -98,3 +98,7 @@ class QueryDoor(Protocol):
     def ask(self, place: str | None, tables: Sequence[TableView], asked: Question) -> QueryResult:
         """Answer a question; what was loaded is kept under `place`, unless it is None."""
         ...
+
+    def let_go(self, place: str) -> None:
+        """Keep nothing of what was loaded there."""
+        ...

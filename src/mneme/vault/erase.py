@@ -23,7 +23,7 @@ from mneme.vault import audit
 from mneme.vault.write import RULES, SOURCE, enqueue_reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from mneme.core.rows import Condition, Namespace, TextRow, VersionRow
@@ -77,6 +77,7 @@ class Eraser:
 
     def __init__(self, parts: Parts, lives: Lives) -> None:
         self._parts, self._lives = parts, lives
+        self.caches: list[Callable[[str], None]] = []  # each lets go of a namespace's content
 
     def erase(
         self,
@@ -109,6 +110,8 @@ class Eraser:
                 tx.ledger.enqueue(SCRUB, SCRUB, "{}", now + _RETRY_US)
             changes = [audit.Change("erase", path, row.id, row.version, "") for row in doomed]
             head = audit.append(tx.ledger, changes, at=now, actor=self._parts.actor)
+        for let_go in self.caches:
+            let_go(path)
         done = not doomed or self.scrub()
         return ErasureReceipt(
             erased=tuple(row.id for row in doomed),
