@@ -68,6 +68,7 @@ class MemoryOS:
             model=model,
             learn=learn,
         )
+        vault.eraser.caches.append(door.let_go)
         self._wake()  # another process may have left jobs behind
 
     def __enter__(self) -> Self:
