@@ -34,6 +34,7 @@ class Settings:
         embedder_timeout_s: How long to wait for its answer.
         embedder_pause_s: How long it is left alone after a failure.
         infer: Whether written memory reads what is added, to make facts of it.
+        sleep: Whether a namespace is consolidated after it has been quiet for ten minutes.
         llm: "openai:MODEL" (any server that speaks OpenAI's dialect, by its address),
             "anthropic:MODEL" or "ollama:MODEL"; None: rules alone.
         llm_url: Address of the language model's server; None for the provider's own.
@@ -62,6 +63,7 @@ class Settings:
     embedder_timeout_s: float = 10.0
     embedder_pause_s: float = 5.0
     infer: bool = True
+    sleep: bool = True
     llm: str | None = None
     llm_url: str | None = None
     llm_key: str | None = None

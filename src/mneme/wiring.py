@@ -114,7 +114,7 @@ def build(
     )
     return MemoryOS(
         vault, counter=counter, door=SqliteQueryDoor(), limits=limits,
-        with_worker=settings.worker, model=model, learn=settings.learn,
+        with_worker=settings.worker, model=model, learn=settings.learn, sleeps=settings.sleep,
     )  # fmt: skip
 
 

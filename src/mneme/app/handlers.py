@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Final
 
 from mneme.app.sleep import consolidating
+from mneme.core.rows import Condition, Selection
 from mneme.ingest.listen import Listener
+from mneme.schedule.policies.consolidation import QUIET_S
 from mneme.transform.runs import CONSOLIDATE
+from mneme.transform.sleep import job_name, payload_of
+from mneme.vault.marks import DERIVED
+from mneme.vault.read import LISTED
 from mneme.vault.write import READ
 
 if TYPE_CHECKING:
@@ -17,13 +23,54 @@ if TYPE_CHECKING:
     from mneme.schedule.jobs import Jobs
     from mneme.vault.vault import Vault
 
+    Handlers = dict[str, Callable[[JobRow], None]]
+
+_FEWEST: Final = 20  # cubes of a namespace that are worth tidying up
+_QUIET_US: Final = int(QUIET_S * 1e6)
+
 
 def handlers_of(
-    vault: Vault, jobs: Jobs, model: LanguageModel | None
-) -> dict[str, Callable[[JobRow], None]]:
-    """Handlers by kind of job."""
+    vault: Vault, jobs: Jobs, model: LanguageModel | None, *, sleeps: bool = True
+) -> Handlers:
+    """Handlers by kind of job.
+
+    Args:
+        vault: Whose jobs they are.
+        jobs: Lengthens the leases of long ones.
+        model: Reads turns and writes summaries, where there is one.
+        sleeps: Whether what was read is consolidated when nobody has spoken for a while.
+    """
     listener = Listener(vault, model=model)
-    return {
-        READ: lambda job: listener.run(job, lambda: jobs.keep_on(job)),
-        CONSOLIDATE: consolidating(vault, model, jobs.keep_on),
-    }
+    tidy = consolidating(vault, model, jobs.keep_on)
+
+    def read(job: JobRow) -> None:
+        listener.run(job, lambda: jobs.keep_on(job))
+        if sleeps:
+            _sleep_later(vault, json.loads(job.payload)["namespace"])
+
+    def consolidate(job: JobRow) -> None:
+        tidy(job)
+        if sleeps:
+            _sleep_later(vault, json.loads(job.payload)["namespace"])
+
+    return {READ: read, CONSOLIDATE: consolidate}
+
+
+def _sleep_later(vault: Vault, path: str) -> None:
+    """Have a namespace consolidated when it has been quiet, if there is something to tidy up."""
+    ours = Condition("origin", None, "ne", DERIVED)
+    now = vault.parts.clock.now_us()
+    with vault.parts.store.read() as tx:
+        known = tx.cubes.namespace(path)
+        if known is None:
+            return
+        fresh = Condition("recorded_at", None, "gt", now - _QUIET_US)
+        new = tx.cubes.select(
+            known.number, Selection(states=LISTED, conditions=(ours, fresh)), limit=1
+        )
+        some = Selection(states=LISTED, conditions=(ours,))
+        if not new or len(tx.cubes.select(known.number, some, limit=_FEWEST)) < _FEWEST:
+            return
+    with vault.parts.store.write() as tx:
+        payload = payload_of(path, QUIET_S, archive=False)
+        tx.ledger.enqueue(CONSOLIDATE, job_name(path), payload, now + _QUIET_US)

@@ -50,11 +50,12 @@ class MemoryOS:
         with_worker: bool = True,
         model: LanguageModel | None = None,
         learn: bool = False,
+        sleeps: bool = True,
     ) -> None:
         self.vault = vault
         self._usage = Usage(vault.parts)
         self._jobs = Jobs(vault, self._usage)
-        self._jobs.handle(handlers_of(vault, self._jobs, model))
+        self._jobs.handle(handlers_of(vault, self._jobs, model, sleeps=sleeps))
         self._worker = Worker(self._jobs, vault.parts.clock) if with_worker else None
         self._closed = False
         self._shared = Shared(
