@@ -42,7 +42,7 @@ def fill(alice: Namespace, tier: str = "middle", count: int = 30) -> object:
 
 def summary(alice: Namespace) -> str:
     chats = alice.context(budget_tokens=400, session="trip").messages()
-    return next(c["content"] for c in chats if c["content"].startswith("# Earlier"))
+    return next(str(c["content"]) for c in chats if c["content"].startswith("# Earlier"))
 
 
 def test_a_run_that_left_is_summarised_once_and_kept(

@@ -84,7 +84,12 @@ def test_what_is_no_message_is_refused(raw: object) -> None:
 def test_a_field_that_would_be_lost_is_refused() -> None:
     with pytest.raises(UnknownArgumentError, match="content"):
         parse({"role": "user", "contents": "hello"})
-    empty = {"role": "assistant", "content": "hello", "refusal": None, "annotations": []}
+    empty: dict[str, Any] = {
+        "role": "assistant",
+        "content": "hello",
+        "refusal": None,
+        "annotations": [],
+    }
     assert parse(empty).content == "hello"
 
 
