@@ -172,6 +172,21 @@ def test_near_repeats_of_statements_become_one_with_all_sources(
     assert two not in found
 
 
+def test_a_merge_of_many_closes_no_words_of_a_turn(
+    told: Namespace, state: State, memory: MemoryOS, clock: HandClock
+) -> None:
+    said = {"subject": "user", "relation": "owns", "slot": "user/owns"}
+    texts = [f"{CAT[:-1]}{' again' * (number % 2)}." for number in range(12)]
+    turns = [told.add(text, session=f"t{i}", infer="none")[0].id for i, text in enumerate(texts)]
+    for turn, text in zip(turns, texts, strict=True):
+        state(turn, text, **said)
+    assert told.consolidate().done["fact merged"] == 11
+    with memory.vault.finder.indexes("alice") as found:
+        for key in memory.vault.lives.keys_of("alice", turns):
+            assert found.claims.closed_spans(key, clock.now_us()) == []
+    assert told.consolidate().done == {}
+
+
 def test_a_merge_that_would_lose_a_statement_is_dropped(
     told: Namespace, state: State, memory: MemoryOS
 ) -> None:

@@ -51,7 +51,9 @@ class Claims:
         """Take in what extracted cubes say now, in place of what they said before."""
         fresh: dict[int, list[ClaimRow]] = {}
         for row in rows:
-            fresh.setdefault(row.child, []).append(row)
+            claims = fresh.setdefault(row.child, [])
+            if row.state != State.MERGED:  # else what it was merged into claims its turns
+                claims.append(row)
         for child, claims in fresh.items():
             self.drop(child)
             for row in claims:
@@ -98,7 +100,7 @@ class Claims:
 
 
 def _claim(row: ClaimRow) -> Claim:
-    hidden = row.state in HIDDEN or row.state == State.MERGED  # another one claims it now
+    hidden = row.state in HIDDEN
     closes = _NEVER if row.valid_to is None else row.valid_to
     if row.expires_at is not None:
         closes = min(closes, row.expires_at)
