@@ -131,10 +131,10 @@ def main() -> None:
             wrong = row.pop("wrong")
             rows.append(row)
             print(*(f"{key} {value}" for key, value in row.items()), sep="  ", flush=True)
+            if options.out:
+                options.out.write_text(json.dumps(rows, indent=1) + "\n")
             if options.show and wrong:
                 print("   ", wrong)
-    if options.out:
-        options.out.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from mneme.core.statement import Statement, Utterance
 from mneme.ingest.extract.rules import read, slot_of
 from mneme.ingest.extract.rules_slots import same_object
 
-DIALOGUES = Path(__file__).parent / "dialogues" / "supersession.json"
+DIALOGUES = Path(__file__).parent / "dialogues"
 TYPES = ["fact", "preference", "instruction", "event", "profile", "procedure"]
 
 
@@ -87,9 +87,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rules", action="store_true", help="the rules alone, without a store")
     parser.add_argument("--show", action="store_true", help="print what went wrong")
+    parser.add_argument("--set", default="supersession", help="or supersession_unseen")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    dialogues = json.loads(DIALOGUES.read_text())
+    dialogues = json.loads((DIALOGUES / f"{options.set}.json").read_text())
     right, wrong, missed = 0, 0, 0
     kinds: Counter[str] = Counter()
     failed: Counter[str] = Counter()

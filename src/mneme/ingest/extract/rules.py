@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Final
 from mneme.core.statement import Reading, Request, Statement, Utterance
 from mneme.ingest.extract.rules_corrections import correction, is_corrected
 from mneme.ingest.extract.rules_events import dated_event
-from mneme.ingest.extract.rules_named import Naming, is_prose_key, namings
-from mneme.ingest.extract.rules_named import told as told_naming
+from mneme.ingest.extract.rules_named import Naming, namings
 from mneme.ingest.extract.rules_pairs import Pair, pairs_of
 from mneme.ingest.extract.rules_self import Found, anchors_of, self_statements
 from mneme.ingest.extract.rules_slots import SPEAKER, slot_of
 from mneme.ingest.extract.rules_standing import label_of, standing_type
 from mneme.ingest.extract.rules_text import FILL, Sentence, fill_passed_on, sentences_of
 from mneme.ingest.extract.rules_times import held
+from mneme.ingest.extract.rules_told import is_prose_key
+from mneme.ingest.extract.rules_told import told as told_naming
 from mneme.ingest.extract.rules_wishes import wish_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ _LEAD: Final = re.compile(
     r"this| to that| the record)?\s?[:：]\s|update (?:this|that),\s)"
     r"|(?P<confirm>(?:i )?(?:confirm|reconfirm|to confirm|just confirming|confirming|reminder"
     r"|just a reminder|as a reminder|still true|fyi|for the record)(?:\s[a-z ]{1,40})?\s?[:：]\s"
-    r"|for the record,\s)"
+    r"|for the record,\s|fyi,?\s)"
     r")(?:that\s)?(?=\S)",
     re.IGNORECASE,
 )

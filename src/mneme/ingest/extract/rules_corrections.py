@@ -39,7 +39,7 @@ _IT: Final = (
     r"|make (?:that|it)|should be|i meant(?: to say| to write)?|i mean)\s(?:now |actually "
     r"|really |in fact )*"
 )
-_VALUE: Final = r"(?P<new>(?:[^,.;:!?()\n]|\.(?=\w)){1,60}?)"
+_VALUE: Final = r"(?P<new>(?:[^,.;:!?()\n]|[.,:](?=\d)|\.(?=\w)|,\s(?=(?-i:[A-HJ-Z]))){1,60}?)"
 _NOT: Final = r"(?:,?\s(?:and\s)?(?:not|instead of|rather than)\s(?P<old>[^,.;:!?()\n]{1,60}?))"
 _END: Final = (
     r"(?:,?\s(?:sorry|actually|now|instead|my mistake|my bad|though|these days))*\s*[.!)]*"
@@ -72,6 +72,7 @@ _NO_VALUE: Final = re.compile(
     r"|one|idea|doubt|kidding|longer|more|sorry|possible|important)\b",
     re.IGNORECASE,
 )
+_TAKES_BACK: Final = re.compile(r"actually|wait|hold on", re.IGNORECASE)
 _GATE: Final = ("not ", "instead of", "rather than", "now", "i meant")
 _REACH: Final = 12  # statements that may be meant
 
@@ -166,7 +167,7 @@ def _led(start: int, soft: re.Match[str] | None, rest: str, pattern: re.Pattern[
     """Whether a form without a named old value is introduced as a correction."""
     if start or (pattern is _PLAIN and _MEANT.match(rest)):
         return True
-    return pattern is _PLAIN and soft is not None and "actually" in soft.group().lower()
+    return pattern is _PLAIN and soft is not None and _TAKES_BACK.search(soft.group()) is not None
 
 
 def _put(before: Statement, new: str, old: str | None) -> str | None:
@@ -192,7 +193,7 @@ def _put(before: Statement, new: str, old: str | None) -> str | None:
     return said.replace(part, new, 1) if part else None
 
 
-_CAPITALS: Final = re.compile(r"[A-Z][\w'’&-]*(?: (?:of|de|la|the|von|[A-Z][\w'’&-]*))*")
+_CAPITALS: Final = re.compile(r"[A-Z][\w'’&-]*(?:,? (?:of|de|la|the|von|[A-Z0-9][\w'’&-]*))*")
 _NAME: Final = re.compile(
     r"(?<=\bin |\bat |\bto )[A-Z][\w-]+(?: [A-Z][\w-]+)*|(?<=\bfor )[A-Z][\w-]+|(?<=\bwith "
     r")[A-Z][\w-]+"

@@ -10,7 +10,6 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mneme.ingest.extract.rules_slots import shape_of
-from mneme.ingest.extract.rules_text import FILL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +53,7 @@ _NAMED: Final = re.compile(
 )
 _DATED: Final = re.compile(
     r"(?:the|my|our)\s(?P<key>(?:[\w'’-]+\s){0,3}?[\w'’-]+)\s(?:is|has been|was|got"
-    r"|has)\s?(?:now |scheduled |set |due |moved |"
+    r"|has|leaves|starts|begins|departs|arrives|opens|ends)\s?(?:now |scheduled |set |due |moved |"
     r"rescheduled |changed |pushed |postponed |back |up )*(?P<prep>for|on|at|to|until)\s(?=\S)",
     re.IGNORECASE,
 )
@@ -66,6 +65,14 @@ _NOW: Final = re.compile(
 _CURRENT: Final = re.compile(
     r"the (?:current|latest|present|updated) (?P<value>value (?:of|for) "
     r")?(?P<key>[^\W\d_][^,;:?!\n]{0,100}?)\s(?:is|=)\s(?:now\s)?(?=\S)",
+    re.IGNORECASE,
+)
+_RAISED: Final = re.compile(
+    r"(?:^|.{1,60}\s)(?:raised|lowered|increased|decreased|changed|moved|cut|reduced"
+    r"|updated)\s(?:my|our)\s(?P<key>(?:[\w'’-]+\s){0,2}?[\w'’-]+)"
+    r"\s(?:from\s.{1,30}?\s)?to\s(?=\S)|(?:my"
+    r"|our)\s(?P<key2>(?:[\w'’-]+\s){0,2}?[\w'’-]+)\s(?:went|goes|rose|dropped|fell|grew|has "
+    r"gone)\s(?:up|down)?\s?(?:from\s.{1,30}?\s)?to\s(?=\S)",
     re.IGNORECASE,
 )
 _SET: Final = re.compile(
@@ -118,6 +125,10 @@ _VALUE_END: Final = re.compile(
 )
 
 
+ON: Final = re.compile(r"(?:on|at)\s", re.IGNORECASE)
+DAY_SHAPES: Final = frozenset({"weekday", "date", "clock"})
+
+
 class Naming(NamedTuple):
     """A slot that is named with its value: places of a sentence, and what is known of the slot."""
 
@@ -140,7 +151,7 @@ def namings(sentence: Sentence, anchors: Sequence[re.Match[str]], *, alone: bool
     if "'s " in text or "’s " in text:
         found += [named for m in _NAMED.finditer(text) if (named := _named(text, m)) is not None]
     if not found and sentence.has((" is ", " are ", " to ", " has ", " was ", " got ")):
-        tries = (_dated(text), _current(text), _now(text, alone), _set(text, alone))
+        tries = (_dated(text), _raised(text), _current(text), _now(text, alone), _set(text, alone))
         found = [naming for naming in tries if naming][:1]
     return found
 
@@ -163,7 +174,7 @@ def _my(text: str, match: re.Match[str]) -> Naming | None:
     if (
         not value
         or _FAVOURITE.fullmatch(key)
-        or (words[-1] in _NO_KEY and not _FAVOURITE.search(key))
+        or (_is_vague(words) and not _FAVOURITE.search(key))
         or _PROSE_KEY.search(key)
     ):
         return None
@@ -176,6 +187,13 @@ def _my(text: str, match: re.Match[str]) -> Naming | None:
         and not (match["to"] or words[-1] in {"status", "preference"})
     ):
         return None
+    on = ON.match(text, start)
+    if on is not None and shape_of(text[on.end() : end]) in DAY_SHAPES:
+        return Naming(match.start(), None, relation, on.end(), end, True)
+    if single and not match["to"] and not _FAVOURITE.search(key):
+        single = _suits(words[-1], value, text)
+    elif not single:
+        single = _THING.match(value) is not None and not set(words) & _SEVERAL
     if not single and len(value.split()) > 8:  # prose about something of mine
         return None
     return Naming(
@@ -186,6 +204,64 @@ def _my(text: str, match: re.Match[str]) -> Naming | None:
         end,
         single and not _FAVOURITE_MANY.search(text, 0, start),
     )
+
+
+def _is_vague(words: list[str]) -> bool:
+    """Whether a name says too little, as in "my point is" or "my code is"."""
+    return words[-1] in _NO_KEY and (len(words) == 1 or words[-1] not in _HEADS)
+
+
+_NUMBER_WORDS: Final = (
+    "age budget salary number phone price cost rent weight height gpa pin limit zip postcode"
+)
+_OF_NUMBERS: Final = frozenset(_NUMBER_WORDS.split())
+_DAY_WORDS: Final = "deadline birthday birthdate anniversary appointment date time"
+_OF_DAYS: Final = frozenset(_DAY_WORDS.split())
+_NAME_WORDS: Final = (
+    "name surname nickname boss manager supervisor dentist doctor landlord employer city hometown"
+    " address nationality birthplace owner language"
+)
+_OF_NAMES: Final = frozenset(_NAME_WORDS.split())
+_DAY: Final = re.compile(
+    r"\d|(?:mon|tues|wednes|thurs|fri|satur|sun)day|\b(?:noon|midnight|tomorrow|today|jan|feb|mar"
+    r"|apr|may|june?"
+    r"|july?|aug|sep|oct|nov|dec)",
+    re.IGNORECASE,
+)
+_NUMBERED: Final = re.compile(
+    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twenty|thirty|forty|fifty|hundred"
+    r"|thousand)\b",
+    re.IGNORECASE,
+)
+# "a Fiat", "PulseFit", "9 to 5": a thing with a name or a number, of which one has one at a time
+_THING: Final = re.compile(r"(?:an?\s|the\s)?(?:[A-Z][\w'’&-]*|\d)")
+_SEVERAL_WORDS: Final = (
+    "friend colleague coworker classmate neighbor neighbour cousin brother sister sibling aunt "
+    "uncle niece nephew son daughter"
+    " child kid children kids friends parents grandma grandpa grandmother grandfather teacher "
+    "client student professor hobby"
+    " hobbies book movie film song game store class course pet dog cat idol hero inspiration "
+    "other first second last next previous"
+    " old former late plan plans goal calculation answer formula equation function output result "
+    "score tools"
+)
+_SEVERAL: Final = frozenset(_SEVERAL_WORDS.split())
+
+
+def _suits(head: str, value: str, text: str) -> bool:
+    """Whether a value is one that fills a slot: a number for a budget, a name for a boss."""
+    if head in _OF_NUMBERS:
+        return _NUMBERED.search(value) is not None
+    if head in _OF_DAYS:
+        return _DAY.search(value) is not None
+    if head in _OF_NAMES:
+        return (
+            value[:1].isupper()
+            or not value[:1].isalpha()
+            or _DAY.search(value) is not None
+            or text == text.lower()
+        )
+    return True
 
 
 _FAVOURITE_MANY: Final = re.compile(
@@ -211,9 +287,33 @@ def _dated(text: str) -> Naming | None:
     if match is None or _PROSE_KEY.search(match["key"]):
         return None
     end = value_end(text, match.end())
-    if shape_of(text[match.end() : end]) not in _DAY_SHAPES:
+    if shape_of(text[match.end() : end]) not in DAY_SHAPES:
         return None
     return Naming(0, match["key"], "is", match.end(), end, True)
+
+
+def _raised(text: str) -> Naming | None:
+    """A number of mine that somebody moved: "they raised my rent to 980"."""
+    match = _RAISED.match(text)
+    key = (match["key"] or match["key2"]) if match else None
+    if (
+        match is None
+        or key is None
+        or _PROSE_KEY.search(key)
+        or _UNSURE.search(text, 0, match.end())
+    ):
+        return None
+    end = value_end(text, match.end())
+    if _NUMBERED.match(text, match.end(), end) is None and text[match.end()] not in "$€£":
+        return None
+    return Naming(0, None, key, match.end(), end, True)
+
+
+_UNSURE: Final = re.compile(
+    r"\b(?:if|would|could|should|might|may|want|wants|not|never|n['’]t"
+    r"|plan\w*|hop\w+|will)\b",
+    re.IGNORECASE,
+)
 
 
 def _current(text: str) -> Naming | None:
@@ -256,71 +356,3 @@ def _generic(text: str, at: int, key: str, start: int, most: int = 300) -> Namin
     if end <= start or end - start > most:
         return None
     return Naming(at, key, "is", start, end, True)
-
-
-def _sentence_end(text: str, start: int) -> int:
-    end = len(text)
-    while end > start and text[end - 1] in " .!。！":
-        end -= 1
-    return end
-
-
-_COPULA: Final = re.compile(
-    r"\s(?:is now|is still|is currently|are now|is|are|remains|remain|stays|became|has changed to"
-    r"|changed to|was changed to|should be"
-    r"|=)\s|\s*(?:->|→|:)\s",
-    re.IGNORECASE,
-)
-
-
-def told(text: str, at: int) -> Naming | None:
-    """A clause that was introduced as something to remember or update: all up to "is" is its name.
-
-    Args:
-        text: The sentence.
-        at: Where the clause begins.
-    """
-    copula = _COPULA.search(text, at + 1)
-    if copula is None:
-        return None
-    key = text[at : copula.start()]
-    end = _sentence_end(text, copula.end())
-    if (
-        end <= copula.end()
-        or not key.strip(FILL + " ")
-        or len(key) > 300
-        or _TOLD_NO_KEY.search(key)
-    ):
-        return None
-    sure = copula.group().strip().lower() not in {"is", "are"}  # "is now", "remains", ":"
-    if not sure and _TOLD_NO_VALUE.match(text, copula.end()):
-        return None
-    start = copula.end()
-    on = _ON.match(text, start)
-    if on is not None and shape_of(text[on.end() : end]) in _DAY_SHAPES:
-        start = on.end()
-    return Naming(at, key.strip(), "is", start, end, True)
-
-
-_ON: Final = re.compile(r"(?:on|at)\s", re.IGNORECASE)
-_DAY_SHAPES: Final = frozenset({"weekday", "date", "clock"})
-
-
-_TOLD_NO_VALUE: Final = re.compile(
-    r"(?:very|so|really|too|not|important|ok|okay|fine|good|great|bad|hard|easy|better|worth"
-    r"|always|never|going|being|getting|just|key to|the key|about|what|how|why|when|because)\b",
-    re.IGNORECASE,
-)
-
-
-_TOLD_NO_KEY: Final = re.compile(
-    r"^(?:i|you|he|she|they|we|it|this|that|there|here|what|to|if|when|how|where|who|why|these"
-    r"|those|not|all)\b"
-    r"|,|\b(?:i|you|he|she|they|we|which|because|was|were|will|would|should|must|had)\b",
-    re.IGNORECASE,
-)
-
-
-def is_prose_key(key: str) -> bool:
-    """Whether what stands where a name should is a clause of prose."""
-    return _TOLD_NO_KEY.search(key) is not None

@@ -8,6 +8,7 @@ object goes. Conditions, reports and questions state nothing.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from mneme.ingest.extract.rules_text import Sentence
 
 _ANCHOR: Final = re.compile(
-    r"(?<![\w'’])(?:(?P<i>i)(?P<short>['’](?:m|ve|d)|m|ve)?(?![\w'’&/)])(?!\.\w)|(?P<my>my"
+    r"(?<![\w'’])(?:(?P<i>i|we)(?P<short>['’](?:m|ve|d)|(?<=i)(?:m|ve))?(?![\w'’&/)])(?!\.\w)"
+    r"|(?P<my>my"
     r"|our)(?=\s))",
     re.IGNORECASE,
 )
@@ -62,7 +64,7 @@ _REPORTED: Final = re.compile(
     re.IGNORECASE,
 )
 _MOST_ANCHORS: Final = 16  # of a sentence; people do not speak of themselves more often
-_MAY_ANCHOR: Final = ("i ", "i'", "i’", "im ", "ive ", "my ", "our ")
+_MAY_ANCHOR: Final = ("i ", "i'", "i’", "im ", "ive ", "my ", "our ", "we ", "we'", "we’")
 _BEFORE: Final = re.compile(
     r"(?:^|[,;:(–—-]\s*|\b(?:and|but|so|since|because|as|also|now|well|actually|yeah|yes|yep|no"
     r"|nope|oh|hi|hey|hello"
@@ -122,6 +124,9 @@ _NO_OBJECT: Final = frozenset(
     ["to", "too", "it", "that", "this", "them", "both", "so", "as", "well", "lot"]
 )
 
+_FROM: Final = re.compile(
+    r"[\w\s]{0,20}?\bswitched\s(?:over\s)?from\s(.{2,40}?)\sto\s", re.IGNORECASE
+)
 _ENDING: Final = re.compile(
     r"\b(?:anymore\b|any (?:more|longer)\s*(?:[.,;!)–—-]|$|(?:because|since|so|and|but|as|now)\b))",
     re.IGNORECASE,
@@ -175,7 +180,17 @@ def self_statements(
         read = _of_kin(sentence, match, speaker) if match["my"] else _of_self(sentence, match)
         if read is not None:
             found.append(Found(match.start(), read))
+            found += _left_behind(sentence, match, read)
     return found
+
+
+def _left_behind(sentence: Sentence, match: re.Match[str], read: Statement) -> list[Found]:
+    """What one switched from is used no longer: "I switched from A to B"."""
+    left = _FROM.match(sentence.text, match.end()) if read.relation == "uses" else None
+    if left is None:
+        return []
+    ended = replace(read, object=left[1], single=False, ends=True)
+    return [Found(match.start(), ended)]
 
 
 def _of_self(sentence: Sentence, match: re.Match[str]) -> Statement | None:

@@ -127,6 +127,7 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
              r"|with\s+)?", "fact", "works at", "name", ends=True),
         _row(r"(?=\w+ing\b)", "fact", "", "thing", ends=True),
     ),
+    "resigned": (_row(r"from\s+(?:my job at\s+)?", "fact", "works at", "name", ends=True),),
     "left": (
         _row(r"(?:(?:my|the)\s+(?:\w+ )?job\s*(?:at\s+|with\s+)?|(?=[A-Z][\w&.-]+(?: "
              r"[A-Z][\w&.-]+)*\s*(?:[.,;!]|$|last|this|in|after|and|on|for)))",
@@ -151,7 +152,8 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
     "volunteer": (_row(r"(?=(?:at|with|for)\s)", "fact", "volunteers"),),
     "grew": (_row(r"up\s+in\s+", "profile", "grew up in", "place"),),
     "was": (
-        _row(r"born\s+(?=(?:in|on)\s)", "profile", "born", "thing"),
+        _row(r"born\s+in\s+", "profile", "born in", "name", single=True),
+        _row(r"born\s+on\s+", "profile", "born on", "phrase", single=True),
         _row(r"raised\s+(?:by|in)\s+", "profile", "raised in", "thing"),
         _row(r"diagnosed\s+with\s+", "event", "diagnosed with", "thing"),
         _row(r"promoted\s+to\s+", "profile", "job", "thing", single=True),
