@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mneme.cli import bench, demo, doctor, experience, govern, health, read, transfer, write
+from mneme.cli import (
+    bench,
+    demo,
+    doctor,
+    experience,
+    govern,
+    health,
+    read,
+    structured,
+    transfer,
+    write,
+)
 from mneme.cli.status import Status, status_of
 from mneme.core.errors import MnemeError
 
@@ -129,6 +140,12 @@ VERBS: dict[str, dict[str, Callable[..., None]]] = {
         "advise": experience.advise,
         "consolidate": experience.consolidate,
         "undo": experience.undo,
+    },
+    "Structure": {
+        "task": structured.task,
+        "step": structured.step,
+        "table": structured.table,
+        "query": structured.query,
     },
     "Move": {
         "import": transfer.import_,

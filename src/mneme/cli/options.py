@@ -93,7 +93,7 @@ def _read_filter(value: str) -> dict[str, Any]:
     if match is None:
         raise typer.BadParameter(f"{value!r} is not FIELD=VALUE", param_hint="--filter")
     field, operator, operand = match.groups()
-    found = _read_scalar(operand) if field.startswith("metadata.") else operand
+    found = read_scalar(operand) if field.startswith("metadata.") else operand
     return {field: found if operator == "=" else {_OPERATORS[operator]: found}}
 
 
@@ -107,11 +107,11 @@ def read_metadata(values: list[str] | None) -> dict[str, Any] | None:
         key, equals, operand = value.partition("=")
         if not equals:
             raise typer.BadParameter(f"{value!r} is not KEY=VALUE", param_hint="--metadata")
-        metadata[key] = _read_scalar(operand)
+        metadata[key] = read_scalar(operand)
     return metadata or None
 
 
-def _read_scalar(text: str) -> Any:  # noqa: ANN401
+def read_scalar(text: str) -> Any:  # noqa: ANN401
     """A JSON number, boolean, null or quoted string; anything else is the text itself."""
     try:
         value = json.loads(text)
