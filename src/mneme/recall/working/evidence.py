@@ -11,6 +11,7 @@ and each is covered or it is not.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _MOST_ASKS: Final = 24
 _LATER: Final = 6  # places by which what was found for a gap stands behind what the question found
+_FOR_A_GAP: Final = 3  # hits that are taken for one thing that was missing
 _MOST_KEPT: Final = 400
 _ASKING: Final = frozenset(
     {
@@ -146,16 +148,17 @@ class Pool:
         Args:
             hits: What was found.
             round_: 0 for the question itself, 1 and on for gaps.
-            wanted: Only what covers one of these is taken; None takes all.
+            wanted: Only the first few that cover each of these are taken; None takes all.
         """
         gained = 0
+        filled: Counter[str] = Counter()
         for place, hit in enumerate(hits):
             known = self._items.get(hit.cube.id)
             if known is not None and known.turn == self._turn:
                 continue
             same = known is not None and known.hit.cube.version == hit.cube.version
             read = known.read if known is not None and same else _read(hit)
-            if wanted is not None and not any(read.covers(ask) for ask in wanted):
+            if wanted is not None and not _fills(read, wanted, filled):
                 continue
             later = _LATER * round_
             self._items[hit.cube.id] = _Item(hit, read, place + later + round_ / 8, self._turn)
@@ -206,6 +209,15 @@ def words_for(gaps: Sequence[Ask], asks: Sequence[Ask]) -> str:
     beside = [ask for ask in asks if ask.days is not None and ask not in gaps]
     ordered = [ask.label for ask in [*gaps, *beside]]
     return " ".join(label for label, _ in groupby(ordered))
+
+
+def _fills(read: Read, wanted: Sequence[Ask], filled: Counter[str]) -> bool:
+    """Whether a text covers what few others did so far; counts it."""
+    covered = [ask.label for ask in wanted if read.covers(ask)]
+    if not any(filled[label] < _FOR_A_GAP for label in covered):
+        return False
+    filled.update(covered)
+    return True
 
 
 def _read(hit: Hit) -> Read:
