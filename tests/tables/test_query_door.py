@@ -159,6 +159,7 @@ def test_no_single_step_takes_long(sql: str, door: SqliteQueryDoor) -> None:
         ("SELECT trim('  a '), ltrim('xxay', 'x'), rtrim('axyx', 'xy')", ("a", "ay", "a")),
         ("SELECT instr('abc', 'c'), instr('abc', 'd'), instr(NULL, 'a')", (3, 0, None)),
         ("SELECT replace('aaa', 'a', 'bc'), replace('a', '', 'x')", ("bcbcbc", "a")),
+        ("SELECT current_date > '2020', typeof(CURRENT_TIMESTAMP)", (1, "text")),
         ("SELECT 1 -- a comment", (1,)),
         ("SELECT 1; -- a comment\n ; /* and another */", (1,)),
         ("VALUES (1, 'a')", (1, "a")),
@@ -187,6 +188,12 @@ def test_an_answer_says_what_it_read_and_whether_it_is_whole(
     whole = alice.query("SELECT e.what, o.a FROM expenses e, other o", limit=3)
     assert (whole.truncated, whole.tables) == (False, ("expenses", "other"))
     assert alice.query("SELECT 1").tables == ()
+
+
+def test_an_empty_answer_has_its_columns(alice: Namespace, expenses: Table) -> None:
+    found = alice.query("SELECT day, amount AS much FROM expenses WHERE amount > 1000")
+    assert (found.columns, found.rows, found.truncated) == (("day", "much"), (), False)
+    assert found.tables == ("expenses",)
 
 
 def test_params_are_bound(alice: Namespace, expenses: Table) -> None:

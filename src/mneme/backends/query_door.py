@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from contextlib import closing
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import apsw
 
@@ -162,16 +162,19 @@ class _Room:
 
     def _answer(self, tables: Sequence[TableView], asked: Question, guard: _Guard) -> QueryResult:
         cursor = self._db.cursor()
-        cursor.exec_trace = _only(asked.sql)
+        gate = _Gate(asked.sql)
+        cursor.exec_trace = gate.opens
         self._db.authorizer = guard.allows
         try:
             with _Watch(self._db, asked.timeout_s) as watch:
-                columns, rows, truncated = _run(cursor, asked, watch)
+                rows, truncated = _run(cursor, asked, watch)
         finally:
             cursor.close(force=True)
+        if gate.columns is None:
+            raise QueryRefusedError("the query is empty; it must be a SELECT")
         read = tuple(table.name for table in tables if table.name in guard.read)
         return QueryResult(
-            columns=columns,
+            columns=gate.columns,
             rows=tuple(rows),
             truncated=truncated,
             tables=read,
@@ -181,8 +184,6 @@ class _Room:
     def _why(self, error: apsw.Error, guard: _Guard) -> str:
         if guard.refused:
             return f"only one SELECT on the tables is allowed; {guard.refused}"
-        if isinstance(error, apsw.ExecutionCompleteError):
-            return "the query gives nothing; it must be a SELECT"
         if isinstance(error, apsw.ExecTraceAbort):
             return "only one statement is allowed, a SELECT without EXPLAIN"
         return f"SQL is refused: {error!s:.300}"
@@ -273,35 +274,39 @@ class _Guard:
         return known is not None
 
 
-def _only(sql: str) -> Any:  # noqa: ANN401 (the driver's callback)
-    """Lets a statement begin if it reads only and nothing but blanks comes after it."""
+class _Gate:
+    """Lets one statement begin if it reads only, and keeps the names of its columns."""
 
-    def trace(cursor: apsw.Cursor, statement: str, _bindings: object) -> bool:
+    def __init__(self, sql: str) -> None:
+        self._sql = sql
+        self.columns: tuple[str, ...] | None = None
+
+    def opens(self, cursor: apsw.Cursor, statement: str, _bindings: object) -> bool:
+        """Whether the statement may begin: nothing but blanks and comments comes after it."""
         if not _IDLE.sub("", statement):
             return True
-        rest = sql.removeprefix(statement)
-        return cursor.is_readonly and not cursor.is_explain and not _IDLE.sub("", rest)
-
-    return trace
+        rest = self._sql.removeprefix(statement)
+        if not cursor.is_readonly or cursor.is_explain or _IDLE.sub("", rest):
+            return False
+        self.columns = tuple(name for name, *_ in cursor.get_description())
+        return bool(self.columns)
 
 
 def _run(
     cursor: apsw.Cursor, asked: Question, watch: _Watch
-) -> tuple[tuple[str, ...], list[tuple[Value, ...]], bool]:
-    """The columns, at most as many rows as are asked for, and whether there are more."""
+) -> tuple[list[tuple[Value, ...]], bool]:
+    """At most as many rows as are asked for, and whether there are more."""
+    rows: list[tuple[Value, ...]] = []
+    size = 0
     try:
-        cursor.execute(asked.sql, asked.params or (), can_cache=False)
-        columns = tuple(name for name, *_ in cursor.get_description())
-        rows: list[tuple[Value, ...]] = []
-        size = 0
-        for row in cursor:
+        for row in cursor.execute(asked.sql, asked.params or (), can_cache=False):
             size += sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
             if len(rows) == asked.limit or size > _MOST_RESULT_BYTES:
-                return columns, rows, True
+                return rows, True
             rows.append(row)
     except apsw.InterruptError as error:
         raise QueryRefusedError(watch.reason) from error
-    return columns, rows, False
+    return rows, False
 
 
 def _memory_used() -> int:

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 ALLOWED: Final = frozenset({
     "abs", "avg", "ceil", "ceiling", "char", "coalesce", "concat", "concat_ws", "count",
-    "cume_dist", "date", "datetime", "dense_rank", "exp", "first_value", "floor", "format", "glob",
-    "group_concat", "hex", "if", "ifnull", "iif", "instr", "julianday", "lag", "last_value",
-    "lead", "length", "like", "ln", "log", "log10", "log2", "lower", "ltrim", "max", "min", "mod",
-    "nth_value", "ntile", "nullif", "octet_length", "percent_rank", "pi", "pow", "power", "printf",
-    "quote", "rank", "replace", "round", "row_number", "rtrim", "sign", "sqrt", "strftime",
-    "string_agg", "substr", "substring", "sum", "time", "timediff", "total", "trim", "trunc",
-    "typeof", "unicode", "unixepoch", "upper",
+    "cume_dist", "current_date", "current_time", "current_timestamp", "date", "datetime",
+    "dense_rank", "exp", "first_value", "floor", "format", "glob", "group_concat", "hex", "if",
+    "ifnull", "iif", "instr", "julianday", "lag", "last_value", "lead", "length", "like", "ln",
+    "log", "log10", "log2", "lower", "ltrim", "max", "min", "mod", "nth_value", "ntile", "nullif",
+    "octet_length", "percent_rank", "pi", "pow", "power", "printf", "quote", "rank", "replace",
+    "round", "row_number", "rtrim", "sign", "sqrt", "strftime", "string_agg", "substr", "substring",
+    "sum", "time", "timediff", "total", "trim", "trunc", "typeof", "unicode", "unixepoch", "upper",
 })  # fmt: skip
 _BLANK = " "
 _NOTHING = "(?!)"  # the expression that matches nothing
