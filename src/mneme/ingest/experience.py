@@ -21,7 +21,7 @@ from mneme.ingest import checks
 from mneme.ingest.experience_book import TYPES, Book, Item, Run, item_of
 from mneme.memories.plaintext.experience import render
 from mneme.memories.plaintext.experience.lessons import contrasted, lesson_of
-from mneme.memories.plaintext.experience.scoring import SAME_WAY, gist_of, likeness, same
+from mneme.memories.plaintext.experience.scoring import SAME_WAY, gist_of, likeness
 from mneme.memories.plaintext.experience.steps import text_of
 from mneme.memories.plaintext.experience.template import (
     aligned,
@@ -221,7 +221,7 @@ def _succeeded(book: Book, told: Told, run: Run, at: int) -> set[int]:
         book.add(steps)
         scripts: list[Item] = []
     else:
-        scripts = [item for item in book.of_level("script") if item.family == steps.family]
+        scripts = book.of_family(steps.family, "script")
     known = steps.template
     assert known is not None
     if not scripts and steps.row is not None:
@@ -260,7 +260,7 @@ def _failed(
 ) -> set[int]:
     """Add a lesson, or count it again; procedures that were followed are counted as failed."""
     (lesson, model), gist = found, _gist(told.run)
-    like = [item for item in book.items if same(item.gist, gist)]
+    like = book.like(gist)
     procedures = [item for item in like if item.template is not None]
     known = [
         item for item in like if item.lesson and str(item.lesson.culprit) == str(lesson.culprit)
@@ -317,8 +317,8 @@ def _same_procedure(book: Book, run: Trajectory, gist: Gist) -> Item | None:
     """The procedure, at the level of steps, that a run of a like task went by."""
     names = [step.action.name for step in worked(run)]
     best: tuple[float, Item] | None = None
-    for item in book.items:
-        if item.template is None or not same(item.gist, gist):
+    for item in book.like(gist):
+        if item.template is None:
             continue
         alike = likeness(item.gist, gist)
         shared = share_aligned([step.action.name for step in item.template.usual], names)
@@ -326,7 +326,7 @@ def _same_procedure(book: Book, run: Trajectory, gist: Gist) -> Item | None:
             best = alike + shared, item
     if best is None:
         return None
-    found = [item for item in book.of_level("steps") if item.family == best[1].family]
+    found = book.of_family(best[1].family, "steps")
     return found[0] if found else None
 
 
@@ -341,9 +341,7 @@ def _followed(item: Item, run: Trajectory) -> bool:
 def _open_lessons(book: Book, gist: Gist) -> list[Item]:
     """Lessons of like tasks that no success was compared with yet."""
     return [
-        item
-        for item in book.of_level("lesson")
-        if item.lesson and item.lesson.instead is None and same(item.gist, gist)
+        item for item in book.like(gist) if item.lesson is not None and item.lesson.instead is None
     ]
 
 

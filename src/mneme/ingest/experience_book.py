@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mneme.core.lifecycle import State
 from mneme.core.rows import Selection
 from mneme.govern.trust import trust_of
 from mneme.memories.plaintext.experience.distilled import Distilled, distilled_from_json
+from mneme.memories.plaintext.experience.scoring import gist_from_json, same
 from mneme.vault.codec import canonical_json, sources_json, sources_of
 from mneme.vault.draft import Draft
 from mneme.vault.marks import DERIVED, marks_of
 from mneme.vault.write import SOURCE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mneme.core.provenance import SourceSpan
     from mneme.core.rows import Namespace, VersionRow
     from mneme.core.store import Transaction
     from mneme.memories.plaintext.experience.distilled import Level
+    from mneme.memories.plaintext.experience.scoring import Gist
     from mneme.vault.vault import Vault
 
 DISTILLED: Final = "distilled"  # the method of all that is made here
@@ -66,9 +70,16 @@ class Item(Distilled):
 
 def item_of(row: VersionRow) -> Item | None:
     """The experience that a stored cube holds; None for any other cube."""
-    if row.origin != DERIVED or not row.metadata:
-        return None
-    known = distilled_from_json(json.loads(row.metadata))
+    return _item(row, _facts(row))
+
+
+def _facts(row: VersionRow) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(row.metadata) if row.metadata else {}
+    return found if row.origin == DERIVED else {}
+
+
+def _item(row: VersionRow, facts: dict[str, Any]) -> Item | None:
+    known = distilled_from_json(facts)
     if known is None:
         return None
     return Item(
@@ -83,29 +94,40 @@ class Book:
     def __init__(self, vault: Vault, tx: Transaction, path: str, namespace: Namespace) -> None:
         self._vault, self._tx, self._path, self._namespace = vault, tx, path, namespace
         selection = Selection(types=TYPES, states=_STATES, now=vault.parts.clock.now_us())
-        found = (item_of(row) for row in tx.cubes.select(namespace.number, selection))
-        self.items = [item for item in found if item is not None]
+        rows = tx.cubes.select(namespace.number, selection)
+        self._known = [(row, _facts(row)) for row in rows]
+        self._items: dict[int, Item | None] = {}  # by key of the cube, as far as they are read
+        self._new: list[Item] = []
 
-    def of_level(self, level: Level) -> list[Item]:
-        """The procedures of a level, or the lessons, in order of writing."""
-        return [item for item in self.items if item.level == level]
+    def like(self, gist: Gist) -> list[Item]:
+        """What is known of the same task, in order of writing."""
+        return self._read(lambda _, facts: _is_same(facts, gist))
+
+    def of_family(self, family: str, level: Level) -> list[Item]:
+        """The procedure of a family at one level, if it is there."""
+        return self._read(lambda _, f: f.get("family") == family and f.get("level") == level)
 
     def named(self, ids: set[str]) -> list[Item]:
-        """The items with these ids."""
-        return [item for item in self.items if item.row is not None and item.row.id in ids]
+        """What has these ids."""
+        return self._read(lambda row, _: row.id in ids)
 
     def add(self, item: Item) -> None:
         """Take in a new item."""
         item.changed = True
-        self.items.append(item)
+        self._new.append(item)
 
     def write(self) -> list[tuple[VersionRow, str]]:
-        """Write what changed; the versions and texts, in order of writing."""
-        return [
-            self._insert(item) if item.row is None else self._update(item)
-            for item in self.items
-            if item.changed and (item.row is None or item.row.state != State.FROZEN)
-        ]
+        """Write what changed; the versions and texts, what was known first."""
+        read = [self._items[key] for key in sorted(self._items)]
+        old = [item for item in read if item is not None and item.changed and not _frozen(item)]
+        return [self._update(item) for item in old] + [self._insert(item) for item in self._new]
+
+    def _read(self, wanted: Callable[[VersionRow, dict[str, Any]], bool]) -> list[Item]:
+        for row, facts in self._known:
+            if row.key not in self._items and wanted(row, facts):
+                self._items[row.key] = _item(row, facts)
+        found = (self._items[row.key] for row, facts in self._known if wanted(row, facts))
+        return [item for item in found if item is not None]
 
     def _insert(self, item: Item) -> tuple[VersionRow, str]:
         first, like = item.runs[0].row, item.like
@@ -148,3 +170,12 @@ class Book:
             for kind, mark in marks_of(new, text, self._vault.parts.secret)
         )
         return new, text
+
+
+def _is_same(facts: dict[str, Any], gist: Gist) -> bool:
+    known = gist_from_json(facts.get("gist"))
+    return known is not None and same(known, gist)
+
+
+def _frozen(item: Item) -> bool:
+    return item.row is not None and item.row.state == State.FROZEN

@@ -67,7 +67,7 @@ class Distilled:
         """As it is stored."""
         facts: dict[str, Any] = {
             "level": self.level, "family": self.family, "task": self.task, "seen": self.seen,
-            "record": self.record.to_json(),
+            "record": self.record.to_json(), "gist": self.gist.to_json(),
         }  # fmt: skip
         if self.template is not None:
             facts["template"] = self.template.to_json()

@@ -95,6 +95,19 @@ class Gist:
     firm: frozenset[str]
     soft: frozenset[str]
 
+    def to_json(self) -> list[list[str]]:
+        """As it is kept in metadata, so that tasks are compared without reading all of it."""
+        return [sorted(self.firm), sorted(self.soft)]
+
+
+def gist_from_json(value: Any) -> Gist | None:  # noqa: ANN401 (JSON data)
+    """The gist that `Gist.to_json` wrote; None for anything else."""
+    try:
+        firm, soft = value
+        return Gist(frozenset(firm), frozenset(soft))
+    except (TypeError, ValueError):
+        return None
+
 
 def gist_of(task: Action, actions: Iterable[Action] = ()) -> Gist:
     """The gist of a task; words that are also arguments of its actions may vary."""
