@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mneme.core.tabular import QueryResult
     from mneme.ingest.bulk import AddReport
     from mneme.memories.plaintext.tasks.step import Step
+    from mneme.recall.advice import Advice
     from mneme.recall.context import Citation, Context, Hit
     from mneme.settings import Settings
     from mneme.transform.report import ConsolidationReport, Undone
@@ -64,6 +65,7 @@ _LATER = {
     "Namespace": ("mneme.app.namespace", "Namespace"),
     "ImportReport": ("mneme.core.report", "ImportReport"),
     "AddReport": ("mneme.ingest.bulk", "AddReport"),
+    "Advice": ("mneme.recall.advice", "Advice"),
     "Citation": ("mneme.recall.context", "Citation"),
     "Context": ("mneme.recall.context", "Context"),
     "Hit": ("mneme.recall.context", "Hit"),
@@ -83,6 +85,7 @@ _LATER = {
 
 __all__ = [
     "AddReport",
+    "Advice",
     "AsyncMemoryOS",
     "AsyncNamespace",
     "AuditEntry",
