@@ -1,6 +1,6 @@
 """Working memory on replayed conversations; JSON to `benchmarks/results/working.json`.
 
-    nice -n 15 python benchmarks/working.py [--questions 40] [--page]
+    nice -n 15 python benchmarks/working.py [--page]
 
 A conversation is added message by message to one session. After its middle and after its end,
 questions are asked whose evidence was said by then, and each prompt is read: how much of the
@@ -9,7 +9,10 @@ sentences, stands in the prompt. Arms, each within the same tokens by the same c
 
 - window: the newest messages that fit, and nothing else;
 - window + recall: half of the budget for one `recall`, the rest for the newest messages;
-- low, middle, high: `context(budget_tokens=..., tier=...).messages(query)`.
+- low, middle, high: `context(budget_tokens=..., tier=...).messages(query)`;
+- one search: the middle tier without its second search, to show what that gives.
+
+Times are CPU milliseconds of this process, all threads: a busy machine cannot blur them.
 
 The packaged ranking was fitted on these sets (docs/benchmarks-recall.md has figures out of fold);
 both `recall` and the tiers rank with it, so compare arms, not figures with other pages.
@@ -25,8 +28,9 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -34,15 +38,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import mneme
 from measuring import load, machine_facts, percentile, save
 from mneme.core.tokens import EstimatedCounter
+from mneme.recall.working import tiers
 from mneme.recall.working.message import Message
 from mneme.recall.working.unit import cost
 from mneme.settings import Settings
 from ranking_sets import Corpus, Turn, load_sets
 
 BUDGETS = (1000, 2000, 4000, 8000)
-TIERS = ("low", "middle", "high")
+ONE = "one search"
+TIERS = ("low", ONE, "middle", "high")
 ARMS = ("window", "window + recall", *TIERS)
-SETS = {"locomo": 5, "beam100k": 3}
+SETS = {"locomo": (3, 25), "beam100k": (1, 18)}  # conversations, questions of each
 RESULT = "working.json"
 SESSION = "talk"
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -118,7 +124,12 @@ class Replay:
         self.corpus, self.counter = corpus, EstimatedCounter()
         self.memory = mneme.open(folder, settings=Settings(worker=False))
         self.owner = self.memory.namespace("owner")
-        self.work = {b: self.owner.context(budget_tokens=b, session=SESSION) for b in BUDGETS}
+        self.agent = self.owner.context(budget_tokens=4000, session=SESSION)
+        self.work = {
+            (b, tier): self.owner.context(budget_tokens=b, session=SESSION, tier=tier)
+            for b in BUDGETS
+            for tier in TIERS
+        }  # each with a pool of its own
         self.turn_of = {turn["id"]: turn for turn in corpus.turns}
         self.sample = random.Random(corpus.name).sample(
             corpus.cases, min(questions, len(corpus.cases))
@@ -130,12 +141,12 @@ class Replay:
         turns = self.corpus.turns
         middle = len(turns) // 2
         for number, turn in enumerate(turns, start=1):
-            begun = time.perf_counter()
-            self.work[4000].add(message_of(turn))
-            added = time.perf_counter()
-            self.work[4000].messages()
+            begun = time.process_time()
+            self.agent.add(message_of(turn))
+            added = time.process_time()
+            self.agent.messages()
             self.add_ms.append((added - begun) * 1e3)
-            self.step_ms.append((time.perf_counter() - added) * 1e3)
+            self.step_ms.append((time.process_time() - added) * 1e3)
             if number in (middle, len(turns)):
                 self.memory.drain()
                 self.ask(turns[:number], tallies)
@@ -150,9 +161,9 @@ class Replay:
             for budget in BUDGETS:
                 for arm in ARMS:
                     tally = tallies[budget, arm]
-                    begun = time.perf_counter()
+                    begun = time.process_time()
                     chats, recalls = self.prompt(arm, budget, case.question, said)
-                    tally.ms.append((time.perf_counter() - begun) * 1e3)
+                    tally.ms.append((time.process_time() - begun) * 1e3)
                     tally.tokens.append(sum(cost(chat, self.counter) for chat in chats))
                     tally.recalls.append(recalls)
                     prompt = sound(" ".join(chat["content"] for chat in chats))
@@ -164,8 +175,8 @@ class Replay:
     ) -> tuple[Chats, int]:
         now = question["now"]
         if arm in TIERS:
-            work = self.work[budget]
-            return work.messages(question["text"], tier=arm, now=now), work.cost.recalls
+            work = self.work[budget, arm]
+            return work.messages(question["text"], now=now), work.cost.recalls
         chats: Chats = []
         if arm == "window + recall":
             context = self.owner.recall(question["text"], budget_tokens=budget // 2 - 8, now=now)
@@ -174,9 +185,12 @@ class Replay:
         return [*chats, *newest(said, room, self.counter)], len(chats)
 
 
-def measure(questions: int) -> dict[str, Any]:
+def measure() -> dict[str, Any]:
+    tiers.TIERS = MappingProxyType(
+        {**tiers.TIERS, ONE: replace(tiers.TIERS["middle"], name=ONE, rounds=1)}
+    )
     kept: dict[str, Any] = {"machine": machine_facts(), "sets": {}}
-    for name, most in SETS.items():
+    for name, (most, questions) in SETS.items():
         tallies: dict[tuple[int, str], Tally] = defaultdict(Tally)
         add_ms: list[float] = []
         step_ms: list[float] = []
@@ -195,6 +209,7 @@ def measure(questions: int) -> dict[str, Any]:
             "messages ms": {"median": statistics.median(step_ms), "p95": percentile(step_ms, 95)},
             "budgets": {str(b): {arm: tallies[b, arm].figures() for arm in ARMS} for b in BUDGETS},
         }
+        save(RESULT, kept)
     return kept
 
 
@@ -205,7 +220,10 @@ def table(kept: dict[str, Any]) -> str:
         for budget, arms in found["budgets"].items():
             cells = [f"{arms[arm]['evidence']:.1f}" for arm in ARMS]
             lines.append(f"| {name} | {budget} | " + " | ".join(cells) + " |")
-    lines += ["", "| set | add, ms | " + " | ".join(f"{arm}, ms (recalls)" for arm in ARMS) + " |"]
+    lines += [
+        "",
+        "| set | add, CPU ms | " + " | ".join(f"{arm}, CPU ms (recalls)" for arm in ARMS) + " |",
+    ]
     lines.append("|---" * (len(ARMS) + 2) + "|")
     for name, found in kept["sets"].items():
         arms = found["budgets"]["4000"]
@@ -216,12 +234,9 @@ def table(kept: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--questions", type=int, default=40, help="of each conversation, at most")
     parser.add_argument("--page", action="store_true", help="only print the kept figures")
     arguments = parser.parse_args()
-    kept = load(RESULT) if arguments.page else measure(arguments.questions)
-    if not arguments.page:
-        save(RESULT, kept)
+    kept = load(RESULT) if arguments.page else measure()
     print(table(kept))
 
 

@@ -21,7 +21,7 @@ _MOST_NAMED: Final = 24
 _READ_CHARS: Final = 20_000
 _SENTENCE: Final = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|(?<=[。！？])|\n+")
 _NAMED: Final = re.compile(
-    r"\d+(?:[.,:/-]\d+)*(?:\s?%|\s?[a-z]{1,12}\b)?"
+    r"\d+(?:[.,:/-]\d+)*(?:\s?%)?"
     r"|(?<![.!?…]\s)(?<!^)(?<!\n)\b[A-Z][\w'’-]*(?:\s[A-Z][\w'’-]*){0,3}"
 )
 

@@ -254,8 +254,9 @@ class Desk:
 
 
 def _ours(header: str, lines: Sequence[str]) -> Chat | None:
-    """A message of our own; none without lines."""
-    return {"role": "system", "content": "\n".join([header, *lines])} if lines else None
+    """A message of our own; none without lines. No text in it opens a chat template's mark."""
+    content = "\n".join([header, *lines]).replace("<|", "< |")
+    return {"role": "system", "content": content} if lines else None
 
 
 def _rest(count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from mneme.core.errors import InvalidInputError
 
@@ -34,7 +34,6 @@ class Tier:
     with_model: bool
 
 
-TierName = Literal["low", "middle", "high"]
 TIERS: Final[Mapping[str, Tier]] = MappingProxyType(
     {
         "low": Tier(
