@@ -26,7 +26,7 @@ from mneme.vault.draft import Draft
 from mneme.vault.marks import DERIVED, TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import tzinfo
 
     from mneme.core.rows import Namespace, VersionRow
@@ -138,7 +138,7 @@ class Tables:
         with self._store.write() as tx:
             opened = self._to_change(tx, cube_id, expected)
             key = opened.row.key
-            if len(tx.tables.at(key, opened.row.version)) + len(values) > MOST_ROWS:
+            if tx.tables.live(key) + len(values) > MOST_ROWS:
                 raise InvalidInputError(f"a table has at most {MOST_ROWS} rows")
             origin = None if source is None else self._vault.lives.readable(tx, self._path, source)
             first = tx.tables.next_row(key)
@@ -285,12 +285,26 @@ class Tables:
         return Row(row.row, cells, source, "untrusted" if row.untrusted else "trusted")
 
     def _view(self, tx: Transaction, opened: Opened, taken: Mapping[str, object]) -> TableView:
+        """A table as the door shows it; its rows are read only if the door wants them."""
         row, shape = opened
-        rows = self._visible(tx, row)
-        stamp = (row.key, row.version, shape, *tx.tables.stamp(row.key, self._clock.now_us()))
-        untrusted = row.trust == "untrusted" or any(each.untrusted for each in rows)
-        load = partial(_cells, rows, shape)
-        return TableView(_free(shape.name, taken), shape.columns, stamp, untrusted, load)
+        count, hidden = tx.tables.stamp(row.key, self._clock.now_us())
+        tainted = tx.tables.tainted(row.key, row.version) - set(hidden)
+        return TableView(
+            name=_free(shape.name, taken),
+            columns=shape.columns,
+            stamp=(row.key, row.version, shape, count, hidden),
+            untrusted=row.trust == "untrusted" or bool(tainted),
+            load=partial(self._cells, opened, frozenset(hidden)),
+        )
+
+    def _cells(
+        self, opened: Opened, hidden: frozenset[int | None]
+    ) -> Iterator[tuple[int, list[Cell]]]:
+        with self._store.read() as tx:
+            rows = tx.tables.at(opened.row.key, opened.row.version)
+        for row in rows:
+            if row.source not in hidden:
+                yield row.row, list(unpack(row.value, opened.shape.columns).values())
 
 
 def _same(opened: Opened, shape: Shape) -> Opened:
@@ -312,11 +326,6 @@ def _at(
     row = tx.cubes.as_of(known.number, as_of, opened.row.key)
     shape = read_shape(row.metadata) if row is not None and row.type == TABLE else None
     return None if row is None or shape is None else Opened(row, shape)
-
-
-def _cells(rows: Iterable[TableRow], shape: Shape) -> Iterator[tuple[int, list[Cell]]]:
-    for row in rows:
-        yield row.row, list(unpack(row.value, shape.columns).values())
 
 
 def _free(name: str, taken: Mapping[str, object]) -> str:

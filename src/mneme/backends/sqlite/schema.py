@@ -92,6 +92,9 @@ CREATE TABLE table_row(
   source INTEGER, untrusted INTEGER NOT NULL, value TEXT NOT NULL,
   PRIMARY KEY(key, row, since)) WITHOUT ROWID;
 CREATE INDEX table_row_by_source ON table_row(source) WHERE source IS NOT NULL;
+CREATE INDEX table_row_sourced ON table_row(key, source) WHERE source IS NOT NULL;
+CREATE INDEX table_row_tainted ON table_row(key) WHERE untrusted = 1;
+CREATE INDEX table_row_live ON table_row(key) WHERE until IS NULL;
 """
 
 STEPS: tuple[str, ...] = (SCHEMA_1, SCHEMA_2, SCHEMA_3)

@@ -20,7 +20,8 @@ _ROW = "row, since, until, source, untrusted, value"
 _HIDDEN = (  # sources of a table that no read may show
     "SELECT DISTINCT r.source FROM table_row r JOIN cube c ON c.key = r.source "
     f"JOIN version v ON v.vid = c.key * {VERSIONS} + c.version WHERE r.key = ?1 "
-    "AND (c.state IN ('forgotten', 'expired') OR v.expires_at <= ?2) ORDER BY r.source"
+    "AND r.source IS NOT NULL AND (c.state IN ('forgotten', 'expired') OR v.expires_at <= ?2) "
+    "ORDER BY r.source"
 )
 
 
@@ -67,9 +68,27 @@ class TableRows:
         sql = "SELECT ifnull(max(row), 0) + 1 FROM table_row WHERE key = ?"
         return int(self._run(sql, (key,)).fetchone()[0])
 
+    def live(self, key: int) -> int:
+        """How many rows a table has now."""
+        sql = "SELECT count(*) FROM table_row WHERE key = ? AND until IS NULL"
+        return int(self._run(sql, (key,)).fetchone()[0])
+
+    def tainted(self, key: int, version: int) -> set[int | None]:
+        """The sources of the untrusted rows that held at a version."""
+        sql = (
+            "SELECT DISTINCT source FROM table_row WHERE key = ?1 AND untrusted = 1 "
+            "AND since <= ?2 AND (until IS NULL OR until > ?2)"
+        )
+        return {source for (source,) in self._run(sql, (key, version))}
+
     def stamp(self, key: int, now: int) -> tuple[int, tuple[int, ...]]:
-        """How many rows were ever written, and the sources among them that are hidden now."""
-        count = self._run("SELECT count(*) FROM table_row WHERE key = ?", (key,)).fetchone()[0]
+        """How many rows have a source, and the sources among them that are hidden now.
+
+        Together with the version this tells whether a table is what it was: an erasure of a source
+        takes its rows away and writes no version.
+        """
+        sql = "SELECT count(*) FROM table_row WHERE key = ? AND source IS NOT NULL"
+        count = self._run(sql, (key,)).fetchone()[0]
         return int(count), tuple(source for (source,) in self._run(_HIDDEN, (key, now)))
 
     def roll_back(self, key: int, to_version: int, version: int) -> None:
