@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mneme import Advice
+from mneme.memories.plaintext.experience.reading import MOST_STEPS
 from mneme.settings import Settings
 from mneme.testing.clocks import HandClock
 from mneme.wiring import Outside, build
@@ -56,3 +57,28 @@ def test_each_run_is_kept_and_counted_once(runs: list[tuple[str, list[Any], bool
         assert isinstance(advice, Advice)
         assert advice.hits or not cubes
         assert memory.verify().ok
+
+
+def test_huge_runs_are_learned() -> None:
+    """Compared word by word with each other, these would take hours."""
+    words = [f"w{number % 997}" for number in range(60_000)]
+    long = [{"action": "write " + " ".join(words[i:])} for i in range(2)]
+    many = [{"action": f"tool_{n % 7}(a={n})"} for n in range(MOST_STEPS)]
+    task = " ".join(words[:4000])
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        build(folder, settings=Settings(worker=False, embedder="none")) as memory,
+    ):
+        agent = memory.namespace("agent")
+        for step in long:
+            agent.learn([step], task=task)
+        agent.learn(many, task="Count")
+        agent.learn(list(reversed(many)), task="Count")
+        agent.learn(list(reversed(many)), task="Count", outcome="failure")
+        assert agent.advise(task[:2000]).hits
+        (steps,) = (
+            c
+            for c in agent.list(types=["procedure"]).items
+            if c.metadata["level"] == "steps" and c.metadata["task"].startswith("w0")
+        )
+        assert steps.metadata["seen"] == 2

@@ -8,6 +8,7 @@ before the world changed does not stay on top.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from mneme.memories.plaintext.language.terms import is_stopword, stem, tokens_of
@@ -24,6 +25,8 @@ _SOFT: Final = (
 )
 _KEPT: Final = 0.9  # what an outcome still counts after one more
 _PRIOR: Final = 1.0  # successes and failures that everything starts with
+_MOST_CHARS: Final = 200  # of an argument that are looked for in a task
+_MOST_PLACES: Final = 2000  # arguments that are
 _HALF_LIFE_US: Final = 180 * 86_400_000_000
 _AGED: Final = 0.2  # the most that age takes
 
@@ -112,7 +115,8 @@ def gist_from_json(value: Any) -> Gist | None:  # noqa: ANN401 (JSON data)
 def gist_of(task: Action, actions: Iterable[Action] = ()) -> Gist:
     """The gist of a task; words that are also arguments of its actions may vary."""
     words = _stems(" ".join(a.value for a in task.arguments if not a.slot))
-    given = _stems(" ".join(a.value for act in actions for a in act.arguments if not a.slot))
+    places = (a for act in actions for a in act.arguments if not a.slot)
+    given = _stems(" ".join(a.value[:_MOST_CHARS] for a in islice(places, _MOST_PLACES)))
     soft = frozenset(w for w in words if w in given or w.isdigit())
     return Gist(words - soft, soft) if words != soft else Gist(words, frozenset())
 

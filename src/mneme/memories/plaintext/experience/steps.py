@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ _LABEL: Final = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)\s*(.*)", re.DOTALL)
 _TOKEN: Final = re.compile(r"\w+(?:['’.:/@-]\w+)*|[^\w\s]")
 _JOINED: Final = re.compile(r" (?=[.,;:!?)\]'’])|(?<=[(\[]) ")
 _QUOTED_CHARS: Final = 2
+_MOST_PLACES: Final = 64  # words of an action that are compared one by one
+_MOST_TOKENS: Final = 200  # of a task
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +104,11 @@ def action_from_json(value: Sequence[Any]) -> Action:
 
 
 def action_of(text: str) -> Action:
-    """An action written as `name(a, b=c)`, as `name[a]`, or as words."""
+    """An action written as `name(a, b=c)`, as `name[a]`, or as words, the last of them long."""
     text = text.strip()
     called = _CALL.fullmatch(text)
     if called is None:
-        name, *words = text.split()
+        name, *words = text.split(maxsplit=_MOST_PLACES)
         return Action(WORDS, name, tuple(Argument("", word) for word in words))
     inner = called[2] if called[2] is not None else called[3]
     style = CALL if called[2] is not None else LIST
@@ -119,8 +122,11 @@ def call_of(name: str, arguments: Sequence[tuple[str, str]]) -> Action:
 
 
 def text_of(text: str) -> Action:
-    """A text as places that can be compared: its words."""
-    return Action(TEXT, "", tuple(Argument("", token) for token in _TOKEN.findall(text)))
+    """A text as places that can be compared: its words; a very long one is cut."""
+    tokens = [match.group() for match in islice(_TOKEN.finditer(text), _MOST_TOKENS + 1)]
+    if len(tokens) > _MOST_TOKENS:
+        tokens[_MOST_TOKENS:] = ["…"]
+    return Action(TEXT, "", tuple(Argument("", token) for token in tokens))
 
 
 def _argument(piece: str) -> Argument:
