@@ -40,8 +40,8 @@ def fill(alice: Namespace, tier: str = "middle", count: int = 30) -> object:
     return work
 
 
-def summary(alice: Namespace) -> str:
-    chats = alice.context(budget_tokens=400, session="trip").messages()
+def summary(alice: Namespace, budget: int = 400) -> str:
+    chats = alice.context(budget_tokens=budget, session="trip").messages()
     return next(str(c["content"]) for c in chats if c["content"].startswith("# Earlier"))
 
 
@@ -61,6 +61,16 @@ def test_a_run_that_left_is_summarised_once_and_kept(
     assert len(kept[0].provenance.sources) == 20
     alice.context(budget_tokens=400, session="trip").messages()
     assert len(model.asked) == asked
+
+
+def test_summaries_come_before_lines_and_in_order(alice: Namespace) -> None:
+    fill(alice)
+    told = summary(alice, 700).splitlines()
+    assert told[1].startswith("(") or told[1] == f"- {GOOD}"
+    assert f"- {GOOD}" in told
+    assert "town" in told[-1]
+    places = [place for place, line in enumerate(told) if line == f"- {GOOD}"]
+    assert max(places) < len(told) - 1
 
 
 def test_the_summary_goes_with_its_sources(alice: Namespace) -> None:

@@ -13,7 +13,7 @@ first to be kept. All is a function of the arguments: a window that is built aga
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mneme.core.errors import InvalidInputError
 from mneme.recall.working.brief import brief
@@ -54,6 +54,14 @@ class Layout:
     def text(self) -> str:
         """The messages as plain text."""
         return "\n".join(line_of(chat) for chat in self.chats)
+
+
+class _Told(NamedTuple):
+    """A line of the summary: where it stands, and the first messages of the units it tells of."""
+
+    key: int
+    line: str
+    units: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,39 +214,40 @@ class Desk:
         return None
 
     def _summary_message(self, gone: Sequence[Unit], room: int) -> Chat | None:
-        """A line for each unit that left, the newest as far as they fit; how many are without."""
+        """What tells of the units that left: summaries of runs, then a line for each, newest first.
+
+        Summaries may take two thirds of the room. How many units nothing tells of is said, too.
+        """
         if not gone:
             return None
-        lines: list[str] = []
-        told = 0
-        for line, count in self._lines(gone, room // 2):
-            chat = _ours(SUMMARY_HEADER, [_rest(len(gone)), line, *lines])
-            if self._cost(chat) > room:
-                break
-            lines.insert(0, line)
-            told += count
-        rest = [_rest(len(gone) - told)] if told < len(gone) else []
-        summary = _ours(SUMMARY_HEADER, [*rest, *lines])
+        picked: list[_Told] = []
+        runs = self._runs(gone, room // 2)
+        for most, offered in ((room * 2 // 3, runs), (room, self._lines(gone, runs))):
+            for told in offered:
+                if self._cost(_summary([*picked, told], len(gone))) > most:
+                    break
+                picked.append(told)
+        summary = _summary(picked, len(gone))
         return summary if self._cost(summary) <= room else None
 
-    def _lines(self, gone: Sequence[Unit], most_tokens: int) -> Iterator[tuple[str, int]]:
-        """What tells of units that left, newest first, and of how many each line tells."""
-        digest_of = {key: (keys, text) for keys, text in self.digests for key in keys}
-        left = {entry.key for unit in gone for entry in unit.entries}
-        done: set[int] = set()
+    def _runs(self, gone: Sequence[Unit], most_tokens: int) -> list[_Told]:
+        """Summaries of runs all of whose messages left, newest first."""
+        first_of = {entry.key: unit.entries[0].key for unit in gone for entry in unit.entries}
+        told = [
+            _Told(min(keys), "- " + brief(text, most_tokens, self.counter), units)
+            for keys, text in self.digests
+            if keys and all(key in first_of for key in keys)
+            for units in [frozenset(first_of[key] for key in keys)]
+        ]
+        return sorted(told, key=lambda each: -each.key)
+
+    def _lines(self, gone: Sequence[Unit], runs: Sequence[_Told]) -> Iterator[_Told]:
+        """A line for each unit that no summary tells of, newest first."""
+        done = {key for run in runs for key in run.units}
         for unit in reversed(gone):
             first = unit.entries[0].key
-            keys, text = digest_of.get(first, (frozenset(), ""))
-            if first in done:
-                continue
-            if keys and keys <= left:
-                done |= keys
-                yield (
-                    "- " + brief(text, most_tokens, self.counter),
-                    sum(each.entries[0].key in keys for each in gone),
-                )
-            elif line := self._line(unit):
-                yield line, 1
+            if first not in done and (line := self._line(unit)):
+                yield _Told(first, line, frozenset({first}))
 
     def _line(self, unit: Unit) -> str:
         """One line for a unit: who said what, in short."""
@@ -257,6 +266,13 @@ def _ours(header: str, lines: Sequence[str]) -> Chat | None:
     """A message of our own; none without lines. No text in it opens a chat template's mark."""
     content = "\n".join([header, *lines]).replace("<|", "< |")
     return {"role": "system", "content": content} if lines else None
+
+
+def _summary(told: Sequence[_Told], total: int) -> Chat | None:
+    """The message that tells of what left, in its order."""
+    lines = [each.line for each in sorted(told, key=lambda each: each.key)]
+    rest = total - len({unit for each in told for unit in each.units})
+    return _ours(SUMMARY_HEADER, [*([_rest(rest)] if rest else []), *lines])
 
 
 def _rest(count: int) -> str:
