@@ -1,4 +1,4 @@
-"""Do episodes, sessions, summaries and links between turns help to find turns?
+"""Do episodes, sessions, summaries, links and the forgetting curve help to find turns?
 
     nice -n 15 python benchmarks/granularity.py [locomo lme_hay_m beam100k lme_hay_s]
 
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from mneme.backends.embedders.static import StaticEmbedder
 from mneme.memories.plaintext.episodes import Said, episodes
 from mneme.memories.plaintext.sentences import content_of, is_telling, names_of, sentences_of
 from mneme.memories.plaintext.summary import Weighed, choose
+from mneme.schedule.policies.forgetting import boost
 
 REPO = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("MNEME_SHARED", REPO.parent / "shared"))
@@ -46,6 +48,7 @@ class Views:
         self.items = items
         self.number = {item["id"]: i for i, item in enumerate(items)}
         self.turns = embedder.embed([item["text"] for item in items])
+        self.said_at = np.array([seconds(item["timestamp"]) for item in items])
         by_session = defaultdict(list)
         for i, item in enumerate(items):
             by_session[item["session"]].append(i)
@@ -133,6 +136,10 @@ class Views:
         return {t: flow[k] for t, k in place.items()}
 
 
+def seconds(timestamp):
+    return datetime.fromisoformat(timestamp).timestamp() if timestamp else np.nan
+
+
 def accepted(scores):
     """Of a mixture of two normals, the posterior of the higher one (MemGAS's accept set)."""
     low, high = np.percentile(scores, 50), np.percentile(scores, 98)
@@ -161,7 +168,7 @@ def z(values):
     return (values - values.mean()) / max(values.std(), 1e-9)
 
 
-def terms(views, question, vector, places, margins):
+def terms(views, question, now, vector, places, margins):
     """For each variant its term for the candidates, about -1 to 1."""
     summaries = views.summaries @ vector
     found = {
@@ -185,6 +192,10 @@ def terms(views, question, vector, places, margins):
         sharp.get("sessions", 0) / total * z(views.sessions @ vector)[views.session_of[places]]
     )
     found["entropy router"] = routed / 3
+    ages = seconds(now) - views.said_at[places]  # nobody used these memories: only time differs
+    found["forgetting curve"] = np.array(
+        [0.0 if np.isnan(age) else 4 * boost(int(age * 1e6), 0) for age in ages]
+    )
     seeds = dict(zip(places[:5].tolist(), np.exp(margins[:5] - margins[0]).tolist(), strict=True))
     flow = views.walk(seeds, set(names_of(question)))
     heat = np.array([flow.get(p, 0.0) for p in places.tolist()])
@@ -234,7 +245,9 @@ def corpus_rows(corpus, embedder):
                     "order": -np.arange(len(places)) * 1e-6,
                     "far": far,
                     "wide": {views.number[h.cube.metadata["id"]] for h in wide},
-                    "terms": terms(views, question["text"], vector, places, margins),
+                    "terms": terms(
+                        views, question["text"], question["now"], vector, places, margins
+                    ),
                 }
             )
     return rows

@@ -34,6 +34,7 @@ ON_REQUEST = "on_request"  # the label of what is given back only where it is as
 SLEEP = "sleep"  # how the slots of what consolidation writes begin
 
 _STATES = tuple(state.value for state in SEARCHED)
+_WORKED_ON = ("task", "table")  # not made of turns, and changed by those who use them alone
 _SPAN_BYTES = 12
 _MOST_CHARS = 8000  # of a turn that is looked at for sentences
 
@@ -76,6 +77,7 @@ def look(tx: Transaction, namespace: Namespace, closed: Mapping[int, Spans], now
         row
         for row in open_rows
         if row.origin == DERIVED and (row.valid_to is None or row.valid_to > now)
+        if row.type not in _WORKED_ON
     ]
     return Look(turns, derived, closed)
 

@@ -2,8 +2,8 @@
 
 Only what Mneme extracted is merged, never what a user wrote. Two statements are the same if they
 share most of their words, all numbers and names, polarity, type, slot and the time in which they
-hold. The one with most sources stays and takes over those of the others, which become `merged`:
-out of default search, still readable, and activated again by an undo.
+hold. The oldest stays and takes over the sources of the others, which become `merged`: out of
+default search, still readable, and activated again by an undo.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ Find = Callable[[str, str, int], Sequence[str]]  # text, type, how many -> ids i
 FOUND_WITHIN = 10  # places in which a statement must be found again
 _TYPES = frozenset({"fact", "preference", "event"})
 _MOST_SPANS = 8
+_MOST_FOUND = 1000  # that one search gives
+_MOST_NEAR = 16  # older statements that share a band of a sketch
 
 
 class Group(NamedTuple):
@@ -45,30 +47,48 @@ def groups_of(tx: Transaction, rows: Sequence[VersionRow]) -> list[Group]:
     known = [row for row in known if row.state == State.ACTIVATED and not row.hold]
     terms = [tx.entries.entry(row.key, row.text_version).terms for row in known]
     texts = [tx.cubes.body(row.key, row.text_version)[0] for row in known]
-    group_of = list(range(len(known)))
-    for i, j in _pairs(terms):
-        one, other = group_of[i], group_of[j]
-        alike = is_like(terms[one], terms[j]) and is_same(texts[one], texts[j])
-        if one != other and alike and _key(known[one]) == _key(known[j]):
-            group_of[j] = one
+    leaders: dict[int, list[int]] = defaultdict(list)  # by band: those that repeat no older one
     members: dict[int, list[int]] = defaultdict(list)
-    for i, first in enumerate(group_of):
-        if group_of[first] == first:
-            members[first].append(i)
-    return [_group(known, texts, each) for each in members.values() if len(each) > 1]
+    for i, bands in enumerate(sketches(terms)):
+        near = dict.fromkeys(leader for band in bands for leader in leaders[band])
+        for leader in near:
+            alike = is_like(terms[leader], terms[i]) and is_same(texts[leader], texts[i])
+            if alike and _key(known[leader]) == _key(known[i]):
+                members[leader].append(i)
+                break
+        else:
+            for band in bands:
+                leaders[band] = [*leaders[band], i][:_MOST_NEAR]
+    return [
+        Group(known[leader], tuple(known[i] for i in each), tuple(texts[i] for i in each))
+        for leader, each in sorted(members.items())
+    ]
 
 
-def lost(group: Group, find: Find) -> str | None:
-    """What would no longer be found: a text for which the kept statement does not come up."""
-    gone = {row.id for row in group.others}
-    for text in group.texts:
-        found = find(text, group.kept.type, FOUND_WITHIN + len(gone))
-        left = [cube_id for cube_id in found if cube_id not in gone][:FOUND_WITHIN]
-        if group.kept.id not in left:
-            return (
-                f"{group.kept.id} is not found by {len(text)} characters of what it would stand for"
-            )
-    return None
+def findable(groups: Sequence[Group], find: Find) -> tuple[list[Group], list[Group]]:
+    """The groups that lose nothing if all of them are merged, and those that would.
+
+    A group is safe if a search for each text that goes finds the statement that stays among the
+    first, those that go left out. A group that is not safe stays, and competes with the others.
+    """
+    most = min(FOUND_WITHIN + sum(len(group.others) for group in groups), _MOST_FOUND)
+    ranked = {
+        group.kept.id: [find(text, group.kept.type, most) for text in group.texts]
+        for group in groups
+    }
+    safe, unsafe = list(groups), list[Group]()
+    while True:
+        gone = {row.id for group in safe for row in group.others}
+        lost = [g for g in safe if not all(_finds(g, r, gone) for r in ranked[g.kept.id])]
+        if not lost:
+            return safe, unsafe
+        unsafe += lost
+        safe = [group for group in safe if group not in lost]
+
+
+def _finds(group: Group, ranked: Sequence[str], gone: set[str]) -> bool:
+    left = [cube_id for cube_id in ranked if cube_id not in gone]
+    return group.kept.id in left[:FOUND_WITHIN]
 
 
 def merge(unit: Unit, group: Group) -> bool:
@@ -86,27 +106,9 @@ def merge(unit: Unit, group: Group) -> bool:
     return True
 
 
-def _pairs(terms: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Pairs that may be alike, since they share a band of their sketches; the older one first."""
-    by_band: dict[int, int] = {}
-    found = []
-    for i, bands in enumerate(sketches(terms)):
-        for band in bands:
-            first = by_band.setdefault(band, i)
-            if first != i:
-                found.append((first, i))
-    return found
-
-
 def _key(row: VersionRow) -> tuple[object, ...]:
     """What must be equal of two statements beside their words."""
     said = metadata_of(row)
     names = ("subject", "relation", "slot", "single", "hedged")
     header = (row.type, row.speaker, row.trust, row.labels, row.valid_to, row.expires_at)
     return (*header, *(said.get(name) for name in names))
-
-
-def _group(rows: Sequence[VersionRow], texts: Sequence[str], members: Sequence[int]) -> Group:
-    kept = max(members, key=lambda i: (len(sources_of(rows[i])), -rows[i].key))
-    others = [i for i in members if i != kept]
-    return Group(rows[kept], tuple(rows[i] for i in others), tuple(texts[i] for i in others))

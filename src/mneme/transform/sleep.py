@@ -205,11 +205,9 @@ class _Night:
             return
         with self._vault.parts.store.read() as tx:
             groups = near_repeats.groups_of(tx, seen.derived)
-        for group in groups:
-            gone = near_repeats.lost(group, partial(self._find, self._path))
-            if gone is not None:
-                self._dropped.append(gone)
-                continue
+        safe, unsafe = near_repeats.findable(groups, partial(self._find, self._path))
+        self._dropped += [_not_found(group.kept.id) for group in unsafe]
+        for group in safe:
             merged = True
             if self._work is not None:
                 with self._work.unit() as unit:
@@ -284,10 +282,9 @@ class _Night:
         with self._vault.parts.store.read() as tx:
             text = tx.cubes.body(worth.row.key, worth.row.text_version)[0]
         group = near_repeats.Group(worth.twin, (worth.row,), (text,))
-        gone = near_repeats.lost(group, partial(self._find, self._path))
-        if gone is not None:
-            self._dropped.append(gone)
-        return gone is None
+        safe, unsafe = near_repeats.findable([group], partial(self._find, self._path))
+        self._dropped += [_not_found(worth.twin.id) for _ in unsafe]
+        return bool(safe)
 
     def _look(self) -> Look | None:
         """The namespace as it is now; None where nothing was ever written."""
@@ -350,6 +347,10 @@ class _Night:
     def _reading(self, tx: Transaction) -> Place | None:
         known: Namespace | None = tx.cubes.namespace(self._path)
         return None if known is None else Place(tx, self._path, known)
+
+
+def _not_found(cube_id: str) -> str:
+    return f"a search for what {cube_id} would stand for does not find it; nothing was changed"
 
 
 def job_name(path: str) -> str:
