@@ -203,6 +203,29 @@ def test_a_wish_that_fits_is_among_the_first_ten() -> None:
     assert 99 in ask(index, "Which films should I see?", mode="lexical")
 
 
+@pytest.mark.parametrize(
+    ("wish", "question"),
+    [
+        ("Always write dates in full when I ask about planning.", "When does the museum open?"),
+        ("Always tell me the duration when I ask about hikes.", "How long is the film?"),
+        ("Always add the address when I ask about shops.", "Where is the museum?"),
+        ("Always mention the price when I ask about gear.", "How much is the museum?"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["hybrid", "lexical"])
+def test_a_wish_for_the_kind_of_answer_is_among_the_first_ten(
+    wish: str, question: str, mode: Mode
+) -> None:
+    index = NamespaceIndex()
+    index.apply(
+        row(n, f"The museum has a film about birds, part {n}", session=f"s{n}")
+        for n in range(1, 40)
+    )
+    index.apply([row(99, wish, session="w")])
+    assert 99 in ask(index, question, mode=mode)
+    assert 99 not in ask(index, "Why is there a museum of birds?", mode=mode)
+
+
 def test_a_name_that_is_asked_about_counts() -> None:
     index = NamespaceIndex()
     index.apply(
