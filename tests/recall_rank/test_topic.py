@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mneme
 from mneme.recall.query import Question, take_apart
 from mneme.recall.topic import topic_of
 
@@ -80,3 +83,16 @@ def test_a_long_text_is_no_such_question() -> None:
     text = "Please summarize the harvest. " * 40
     assert topic_of(text) == text
     assert topic_of(text[:900]) != text[:900]
+
+
+def test_a_search_looks_for_the_topic_by_vector_too(tmp_path: Path) -> None:
+    with mneme.open(tmp_path / "memory") as memory:
+        space = memory.namespace("ana")
+        space.add_many([f"The {what} is new" for what in ("violin", "boat", "oven", "summary")])
+
+        def found(question: str) -> list[tuple[str, float]]:
+            hits = space.search(question, mode="dense")
+            return [(hit.cube.text, hit.score) for hit in hits]
+
+        assert found("Please give me a summary of the violin") == found("the violin")
+        assert found("Please give me a summary of the violin")[0][0] == "The violin is new"
