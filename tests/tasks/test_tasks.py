@@ -368,3 +368,21 @@ def test_two_processes_share_the_steps_and_lose_none(tmp_path: Path) -> None:
         assert {step.status for step in steps} == {"done"}
         assert [step.version for step in steps] == [3] * won  # each was taken by one
         assert memory.verify().ok
+
+
+def test_consolidation_leaves_tasks_and_tables_as_they_are(
+    alice: Namespace, trip: Task, clock: HandClock
+) -> None:
+    again = alice.task("Write the weekly report with all figures for the whole team")
+    for task in (trip, again):
+        task.add_step("Write the weekly report with all figures for the whole team")
+    for name in ("one", "other"):
+        columns = {"when_it_was": "date", "what_it_was": "text", "how_much_it_was": "real"}
+        alice.table(name, columns=columns, description="What the household spends each month")
+    before = [(cube.id, cube.version) for cube in alice.list(types=["task", "table"]).items]
+    for _ in range(4):
+        alice.feedback([cube_id for cube_id, _ in before], used=False)
+    clock.move_s(20 * 365 * 86_400)
+    alice.consolidate(archive=True)
+    after = [(cube.id, cube.version) for cube in alice.list(types=["task", "table"]).items]
+    assert after == before
