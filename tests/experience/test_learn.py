@@ -14,8 +14,6 @@ from mneme import (
     Namespace,
 )
 from mneme.app.memory import MemoryOS
-from mneme.ingest.experience import prune
-from mneme.testing.clocks import HandClock
 from mneme.testing.runs import booking, call, failed_booking
 
 
@@ -188,25 +186,26 @@ def test_feedback_counts_for_experience(agent: Namespace) -> None:
 
 
 def test_what_does_not_help_is_archived_and_can_come_back(
-    memory: MemoryOS, agent: Namespace, clock: HandClock
+    memory: MemoryOS, agent: Namespace
 ) -> None:
     procedure = learn(agent, booking("Oslo", "Rome", "AB7"))[1].id
     good = agent.learn([call("open"), call("water")], task="Water the plants")[1].id
     for _ in range(6):
         agent.feedback([procedure], used=False)
         agent.feedback([good], used=True)
-    now = clock.now_us()
-    would = prune(memory.vault, "agent", now=now, dry_run=True)
+    would = agent.prune_experience(dry_run=True)
     assert [each.id for each in would] == [procedure]
     assert would[0].utility < 0.3
     assert agent.get(procedure).state == "activated"
-    assert prune(memory.vault, "agent", now=now, dry_run=False) == would
+    assert agent.prune_experience() == would
     assert agent.get(procedure).state == "archived"
     assert agent.advise("Book the cheapest flight from Oslo to Rome").hits == ()
-    assert prune(memory.vault, "agent", now=now, dry_run=False) == []
+    assert agent.prune_experience() == []
     agent.activate(procedure)
     assert agent.advise("Book the cheapest flight from Oslo to Rome").hits != ()
-    assert prune(memory.vault, "nobody", now=now, dry_run=False) == []
+    assert memory.namespace("nobody").prune_experience() == []
+    with pytest.raises(InvalidInputError):
+        agent.prune_experience(dry_run="yes")  # type: ignore[arg-type]
 
 
 def test_frozen_and_edited_experience_keeps_its_words(agent: Namespace) -> None:

@@ -9,7 +9,7 @@ from mneme.core.errors import InvalidInputError
 from mneme.core.moments import optional_us
 from mneme.core.strict import strict
 from mneme.ingest import checks
-from mneme.ingest.experience import Learner, Told
+from mneme.ingest.experience import Learner, Pruned, Told, prune
 from mneme.ingest.lesson_writer import LessonWriter
 from mneme.memories.plaintext.experience.reading import trajectory_of
 from mneme.recall import advice as advising
@@ -100,6 +100,17 @@ class ExperienceVerbs:
         ids = [hit.cube.id for hit in found.hits]
         self._shared.usage.count(vault.lives.keys_of(self.path, ids))
         return found
+
+    @strict
+    def prune_experience(self, *, dry_run: bool = False) -> list[Pruned]:
+        """Archive procedures and lessons that did not help; `activate` brings one back.
+
+        Args:
+            dry_run: Only say which.
+        """
+        now = self._shared.vault.parts.clock.now_us()
+        dry = checks.flag_of(dry_run, name="dry_run")
+        return prune(self._shared.vault, self.path, now=now, dry_run=dry)
 
 
 def _task_of(value: object) -> str | None:
