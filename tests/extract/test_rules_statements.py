@@ -229,3 +229,10 @@ def test_a_note_that_says_it_does_not_count_states_nothing(hear: Hear) -> None:
         "Hall 5 was mentioned elsewhere, but it must not override Hall 2."
     )
     assert not hear(text).statements
+
+
+def test_each_line_of_a_long_list_of_notes_is_read(hear: Hear) -> None:
+    lines = [f"Remember that the code of door {n} is {n}{n}." for n in range(40)]
+    assert len(hear("\n".join(lines)).statements) == 40
+    lines = [f"Update: door {n} is now {n}{n}." for n in range(40)]
+    assert len(hear("\n".join(lines)).statements) == 40

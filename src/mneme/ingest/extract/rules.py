@@ -96,6 +96,9 @@ _HEARD: Final = re.compile(
 _BEGINS: Final = frozenset(
     {"lives in", "works at", "job", "marital status", "got", "uses", "joined"}
 )
+_NOTED: Final = re.compile(
+    r"(?:please )?(?:note|keep in mind|bear in mind|take note)\b|.*,\s*$", re.IGNORECASE
+)
 _SHORT_TURN: Final = 400  # characters
 _SHORT_LEAD: Final = 25  # characters of "Not sure, but"
 _TAIL: Final = re.compile(r"[\s,;]*(?:\b(?:and|but|so|because|since|as)[\s,]*)?$", re.IGNORECASE)
@@ -197,7 +200,9 @@ def _explicit(sentence: Sentence, utterance: Utterance, *, first: bool) -> list[
     if kind is not None:
         return [replace(whole, type=kind)]
     # a long text tells its own reader what to note
-    lead = _LEAD.match(text) if first or len(utterance.text) < _SHORT_TURN else None
+    lead = _LEAD.match(text)
+    if lead and not first and len(utterance.text) > _SHORT_TURN and _NOTED.match(lead.group()):
+        lead = None
     kept = lead is not None and not lead.group().rstrip().endswith(",")
     start = lead.end() if lead else is_corrected(text) if text[:10].lower() == "correction" else 0
     if start:

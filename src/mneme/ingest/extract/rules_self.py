@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mneme.ingest.extract.rules_text import Sentence
 
 _ANCHOR: Final = re.compile(
-    r"(?<![\w'’])(?:(?P<i>i|we)(?P<short>['’](?:m|ve|d)|(?<=i)(?:m|ve))?(?![\w'’&/)])(?!\.\w)"
+    r"(?=[imwo])(?<![\w'’])(?:(?P<i>i|we)(?P<short>['’](?:m|ve|d)|(?<=i)(?:m|ve))?(?![\w'’&/)])(?!\.\w)"
     r"|(?P<my>my"
     r"|our)(?=\s))",
     re.IGNORECASE,

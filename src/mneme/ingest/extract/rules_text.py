@@ -72,7 +72,10 @@ class Sentence:
     def has(self, words: Iterable[str]) -> bool:
         """Whether one of the words, in lower case, stands in the text."""
         lower = self.lower
-        return any(word in lower for word in words)
+        for word in words:  # noqa: SIM110  any() with a generator takes twice as long here
+            if word in lower:
+                return True
+        return False
 
     def part(self, start: int, end: int | None = None) -> Sentence:
         """Some of its characters, no longer a question."""
