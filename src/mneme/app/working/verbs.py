@@ -33,9 +33,9 @@ class WorkingVerbs:
         Args:
             budget_tokens: Ceiling of the messages of a step.
             session: Its name; one that is there already goes on. None begins a new one.
-            tier: low (words, one search, a quarter of the budget for evidence), middle (words and
-                vectors, a second search for what is missing, half) or high (four searches, more
-                candidates, 70 %).
+            tier: low (words, a quarter of the budget for evidence), middle (words and vectors,
+                half) or high (up to three more searches for what is missing, more candidates,
+                70 %).
             tools: JSON schemas of tools that may be chosen from.
 
         Raises:

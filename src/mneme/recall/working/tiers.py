@@ -40,7 +40,7 @@ TIERS: Final[Mapping[str, Tier]] = MappingProxyType(
             name="low", mode="lexical", rounds=1, candidates=20, share=0.25, with_model=False
         ),
         "middle": Tier(
-            name="middle", mode="hybrid", rounds=2, candidates=60, share=0.5, with_model=True
+            name="middle", mode="hybrid", rounds=1, candidates=60, share=0.5, with_model=True
         ),
         "high": Tier(
             name="high", mode="hybrid", rounds=4, candidates=120, share=0.7, with_model=True
