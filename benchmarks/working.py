@@ -220,19 +220,21 @@ def long_session(messages: int = 10_000) -> dict[str, Any]:
         for n in range(messages)
     ]
     figures: dict[str, Any] = {"messages": messages}
-    with tempfile.TemporaryDirectory() as folder:
-        with mneme.open(folder, settings=Settings(worker=False)) as memory:
-            owner = memory.namespace("owner")
-            owner.add_many([{"content": each, "session": SESSION} for each in talk])
-            work, _, opened = timed(lambda: owner.context(session=SESSION))
-            work.messages("Which stone was near town41?")  # builds the index
-            figures["open ms"] = opened * 1e3
-            for name, step in {
-                "add ms": lambda: work.add("Next, please."),
-                "messages ms": work.messages,
-                "query ms": lambda: work.messages("Which stone was near town41?"),
-            }.items():
-                figures[name] = statistics.median(timed(step)[2] * 1e3 for _ in range(7))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mneme.open(folder, settings=Settings(worker=False)) as memory,
+    ):
+        owner = memory.namespace("owner")
+        owner.add_many([{"content": each, "session": SESSION} for each in talk])
+        work, _, opened = timed(lambda: owner.context(session=SESSION))
+        work.messages("Which stone was near town41?")  # builds the index
+        figures["open ms"] = opened * 1e3
+        for name, step in {
+            "add ms": lambda: work.add("Next, please."),
+            "messages ms": work.messages,
+            "query ms": lambda: work.messages("Which stone was near town41?"),
+        }.items():
+            figures[name] = statistics.median(timed(step)[2] * 1e3 for _ in range(7))
     return figures
 
 
