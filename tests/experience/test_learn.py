@@ -146,6 +146,9 @@ def test_a_retry_with_a_key_writes_nothing(memory: MemoryOS, agent: Namespace) -
     again = learn(agent, booking("Oslo", "Rome", "AB7"), idempotency_key="run 1")
     assert [c.id for c in again] == [c.id for c in first]
     assert memory.audit_head() == head
+    agent.forget(first[1].id)
+    again = learn(agent, booking("Oslo", "Rome", "AB7"), idempotency_key="run 1")
+    assert [c.id for c in again] == [first[0].id]
     with pytest.raises(IdempotencyConflictError, match="run 1"):
         learn(agent, booking("Oslo", "Lima", "AB7"), idempotency_key="run 1")
 

@@ -16,6 +16,7 @@ from mneme.core.errors import IdempotencyConflictError
 from mneme.core.lifecycle import State
 from mneme.core.provenance import SourceSpan
 from mneme.core.rows import Selection
+from mneme.govern.retention import is_hidden
 from mneme.govern.trust import trust_of
 from mneme.ingest import checks
 from mneme.ingest.experience_book import TYPES, Book, Item, Run, item_of
@@ -136,8 +137,10 @@ class Learner:
         key, content = found
         if content != hashed(draft.request_content):
             raise IdempotencyConflictError((draft.request or "").split(":", 1)[1][:-2])
-        keys = [key, *tx.ledger.children(key, SOURCE)]
-        rows = tx.cubes.current_of_keys(namespace.number, keys)
+        now = self._vault.parts.clock.now_us()
+        rows = tx.cubes.current_of_keys(namespace.number, [key])
+        drawn = tx.cubes.current_of_keys(namespace.number, tx.ledger.children(key, SOURCE))
+        rows += [row for row in drawn if not is_hidden(row, now)]
         return [(row, tx.cubes.body(row.key, row.text_version)[0]) for row in rows]
 
 
