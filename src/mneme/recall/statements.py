@@ -26,7 +26,7 @@ SUMMED_UP: Final = "summarised"  # the method of what consolidation wrote of sev
 GOVERNED: Final = "governed"  # the method of a note on what was done at the user's request
 
 _STANDING: Final = 12  # instructions and preferences that a context may begin with
-_NAMED: Final = 0.6  # share of the words of what was forgotten that a question about it has
+_NAMED: Final = 0.5  # share of the words of what was forgotten that a question about it has
 _ASKED_FOR: Final = 2  # content words that a question shares with what it asks for by name
 
 

@@ -99,6 +99,8 @@ _BEGINS: Final = frozenset(
 _NOTED: Final = re.compile(
     r"(?:please )?(?:note|keep in mind|bear in mind|take note)\b|.*,\s*$", re.IGNORECASE
 )
+_YEAR: Final = re.compile(r"\b\d{4}\b|\b(?:ago|last|since|years?|year['’]s)\b", re.IGNORECASE)
+_HALF_A_YEAR_US: Final = 183 * 86_400 * 1_000_000
 _SHORT_TURN: Final = 400  # characters
 _SHORT_LEAD: Final = 25  # characters of "Not sure, but"
 _TAIL: Final = re.compile(r"[\s,;]*(?:\b(?:and|but|so|because|since|as)[\s,]*)?$", re.IGNORECASE)
@@ -308,6 +310,8 @@ def _finish(statement: Statement, sentence: Sentence, utterance: Utterance) -> S
     if statement.type in {"fact", "profile", "event"} and statement.valid_from is None:
         dated = statement.type == "event" or statement.relation in _BEGINS
         begins, ends = held(span, utterance.at, dated=dated)
+    if begins is not None and _may_be_to_come(span, begins, utterance.at):
+        begins = None
     return replace(
         statement,
         text=utterance.text[statement.start : statement.end],
@@ -316,6 +320,11 @@ def _finish(statement: Statement, sentence: Sentence, utterance: Utterance) -> S
         valid_to=ends,
         hedged=hedged,
     )
+
+
+def _may_be_to_come(span: str, begins: int, said: int | None) -> bool:
+    """Whether a day without a year, said in October to be in November, may be one to come."""
+    return said is not None and said - begins > _HALF_A_YEAR_US and not _YEAR.search(span)
 
 
 def _is_hedged(sentence: Sentence, statement: Statement) -> bool:

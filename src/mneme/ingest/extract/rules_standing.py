@@ -20,7 +20,7 @@ _DOING: Final = (
     "|quote|do|send|store|share|save|reveal|repeat|retain|echo|output|print|return|specify|focus"
     "|present|summari[sz]e|limit|round"
     "|sort|prefer|run|test|commit|push|deploy|verify|confirm|order|book|schedule|state|provide"
-    "|wrap|sign|expose|log|offer|offer me|leave|document|compare|break"
+    "|wrap|sign|expose|log|offer|offer me|leave|document|compare|break|greet"
 )
 _STANDING: Final = re.compile(
     rf"(?:please,? |also,? |and |ok(?:ay)?,? |so,? |remember(?: to|:|,)? )*(?:"
@@ -32,6 +32,11 @@ _STANDING: Final = re.compile(
     rf"|(?:remember|make sure|be sure)\s(?:to\s)?always\s(?:{_DOING})"
     rf"|remember to (?:{_DOING})\b"
     rf"|(?:always|never) (?:be|have)\s\w)",
+    re.IGNORECASE,
+)
+_LEAD_IN: Final = re.compile(
+    r"(?:that reminds me|one (?:more|other|last) thing|another thing|by the way|oh|and|anyway"
+    r"|before i forget|while (?:we|i)['’]?(?:re| are|m| am) at it)\s?[:,]\s+",
     re.IGNORECASE,
 )
 _FUTURE: Final = re.compile(
@@ -58,7 +63,9 @@ _I_WANT: Final = re.compile(
     rf"(?:please,? |also,? )*i(?:['’]d| would)?\s(?:always|never)\s(?:want|like"
     rf"|prefer)\syou\sto\b|you\s(?:should|must)\s(?:always|never)\s(?:{_DOING})\b"
     r"|i (?:always )?(?:want|prefer|like) (?:my|your) (?:answers|replies|responses|summaries"
-    r"|reports|explanations)\b",
+    r"|reports|explanations)\b"
+    r"|(?:please,? |also,? |and )*(?:keep|make) your (?:answers|replies|responses|messages"
+    r"|explanations)\b",
     re.IGNORECASE,
 )
 _PROCEDURE: Final = re.compile(
@@ -118,6 +125,11 @@ class Label(NamedTuple):
 
 def standing_type(text: str) -> StatementType | None:
     """Whether a sentence is a wish that always holds, or a way of doing something."""
+    lead = _LEAD_IN.match(text)  # "That reminds me: always answer in metric."
+    return _standing_type(text) or (_standing_type(text[lead.end() :]) if lead else None)
+
+
+def _standing_type(text: str) -> StatementType | None:
     match = _STANDING.match(text)
     if match is not None:
         if _WHEN_I.search(match.group()) and not _scoped(text):

@@ -75,7 +75,9 @@ _PERSON: Final = (
     r"|beautiful)\s+)*"
 )
 
-_LIVING: Final = _row(r"in\s+", "fact", "lives in", "place", single=True)
+_LIVING: Final = _row(
+    r"in\s+(?:an?\s[a-z -]{2,40}?\sin\s+(?=[A-Z]))?", "fact", "lives in", "place", single=True
+)  # also "in a rented flat in Leeds"
 _BASED: Final = _row(
     r"(?:living|based|residing) (?:here )?in\s+", "fact", "lives in", "place", single=True
 )
@@ -93,6 +95,9 @@ ROWS: Final[dict[str, tuple[Row, ...]]] = {
     ),
     "relocated": (_row(r"(?:from .{2,40}? )?to\s+", "fact", "lives in", "place", single=True),),
     "work": (
+        _row(r"(?:on|with)\s[^.,;:]{2,60}?\s(?:at|for)\s+"
+             r"(?:an?\s[a-z ]{2,30}?\s(?:called|named)\s+)?(?=[A-Z])",
+             "fact", "works at", "name", single=True),
         _row(r"(?:(?:full|part)[- ]time\s+|remotely\s+)?(?:at"
              r"|for)\s+", "fact", "works at", "name", single=True),
         _row(r"(?:(?:full|part)[- ]time\s+|remotely\s+|mainly\s+)?as\s+(?:an?\s+"
