@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,10 @@ from mneme.app.memory import MemoryOS
 from mneme.core.errors import InvalidInputError
 from mneme.recall.working.evidence import asks_of, read_text
 from mneme.recall.working.tiers import TIERS
+from mneme.settings import Settings
 from mneme.testing.clocks import HandClock
 from mneme.testing.embedders import FlakyEmbedder
+from mneme.wiring import build
 
 
 def crowd(alice: Namespace, count: int = 40) -> None:
@@ -145,6 +148,18 @@ def test_it_works_while_the_embedder_is_down(
     embedder.mood = "fine"
     clock.move_s(60)
     assert "Bergen" in work.evidence("Where does Kari live?").text
+
+
+def test_it_searches_with_what_feedback_taught(tmp_path: Path) -> None:
+    quiet = Settings(worker=False, embedder="none", learn=True)
+    with build(tmp_path / "learning", settings=quiet) as memory:
+        bob = memory.namespace("bob")
+        bob.add("My sister Kari lives in Bergen.", session="old")
+        work = bob.context(session="s")
+        work.add("Hello.")
+        found = work.evidence("Where does Kari live?")
+        bob.feedback(list(found.hits), used=True, query="Where does Kari live?")
+        assert work.evidence("Where does Kari live?").hits
 
 
 @pytest.mark.parametrize("bad", ["", "  ", 7, "a\0b"])
