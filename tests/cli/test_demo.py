@@ -50,3 +50,29 @@ def test_questions_to_a_file_of_one_s_own(shell: Shell, talk: str) -> None:
 
 def test_without_a_terminal_nobody_is_asked(shell: Shell, talk: str) -> None:
     assert "--ask" in shell.run("demo", talk).stderr
+
+
+def test_written_memory_is_shown_on_the_sample() -> None:
+    result = CliRunner().invoke(app, ["demo", "--written", "--json"])
+    assert result.exit_code == 0, result.output
+    shown = json.loads(result.stdout)
+    assert shown["read"]["fact"] > 1
+    (change,) = [each for each in shown["changed"] if "Porto" in each["is"]["text"]]
+    assert "Headingley" in change["was"]["text"]
+    assert change["was"]["to"] == change["is"]["from"]
+    (asked,) = shown["asked"]
+    assert "Headingley" in asked["on 2025-10-01"]
+    assert "Porto" in asked["now"]
+    assert any("metric" in each for each in shown["instructions"])
+    assert "check_gaps(harbour={harbour})" in shown["experience"]["advice"]
+    assert "Book the ferry" in shown["task"]["prompt"]
+    assert shown["night"]["done"]
+    assert shown["night"]["a profile"]
+    assert shown["night"]["turned back"] > 0
+
+
+def test_written_memory_in_lines() -> None:
+    result = CliRunner().invoke(app, ["demo", "--written"])
+    assert result.exit_code == 0, result.output
+    assert "Where does Nora live?" in result.stdout
+    assert "What the night's consolidation did" in result.stdout

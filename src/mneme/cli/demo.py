@@ -15,6 +15,7 @@ import typer
 from mneme.cli import options as opt
 from mneme.cli import render
 from mneme.cli.store import opened, progress_bar
+from mneme.cli.written_demo import show_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,10 @@ def demo(
         list[str] | None, typer.Option("--ask", "-a", help="A question; may be repeated.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-k", help="Memories shown for each.")] = 3,
+    written: Annotated[
+        bool,
+        typer.Option("--written", help="Show what the memory makes of the sample by itself."),
+    ] = False,
     store: Annotated[
         str | None, typer.Option("--store", help="Keep the store here.  [default: a temporary one]")
     ] = None,
@@ -44,8 +49,12 @@ def demo(
     with ExitStack() as stack:
         place = store or stack.enter_context(tempfile.TemporaryDirectory(prefix="mneme-demo-"))
         sample = stack.enter_context(resources.as_file(resources.files("mneme.cli") / "sample"))
-        memory = stack.enter_context(opened(place)).namespace(namespace)
+        whole = stack.enter_context(opened(place))
+        memory = whole.namespace(namespace)
         report = _import(memory, file or sample / "conversation.jsonl", as_json=as_json)
+        if written:
+            show_written(whole, memory, sample, as_json=as_json)
+            return
         asked: list[dict[str, Any]] = [{"question": text} for text in ask or []]
         if not asked and file is None:
             asked = _read_questions(sample)
