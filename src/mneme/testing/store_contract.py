@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mneme.core.rows import AuditRow, Condition, Selection, TextRow, VersionRow
+from mneme.core.rows import AuditRow, Condition, Selection, Spent, TextRow, VersionRow
+from mneme.core.tabular import TableRow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -233,6 +234,78 @@ class StoreContract:
             assert list(tx.ledger.audit(2)) == rows[2:]
             assert tx.ledger.last_audit() == (3, "h3")
             assert (tx.ledger.meta("name"), tx.ledger.meta("none")) == ("two", None)
+
+    def test_turns_wait_in_stages_until_they_are_taken_out(self, store: Store) -> None:
+        with store.write() as tx:
+            mine, _ = add(tx, "a", 1, 2, 3)
+            theirs, _ = add(tx, "b", 4)
+            tx.written.hear(mine, [2, 1], "rules", 5)
+            tx.written.hear(theirs, [4], "rules", 6)
+            tx.written.hear(mine, [2], "llm", 7)  # it changes over
+        with store.write() as tx:
+            assert tx.written.heard(mine, "rules", 9) == [1]
+            assert tx.written.heard(mine, "llm", 9) == [2]
+            assert tx.written.heard_since(mine, "llm") == 7
+            assert tx.written.heard_since(theirs, "llm") is None
+            assert [tx.written.heard_count(), tx.written.heard_count("rules", mine)] == [3, 1]
+            assert tx.written.said_before(mine, "s", 3, 1) == [2]
+            tx.written.unhear([1, 4])
+            assert tx.written.heard_count("rules") == 0
+
+    def test_marks_belong_to_a_namespace_and_go_with_their_cube(self, store: Store) -> None:
+        with store.write() as tx:
+            mine, seq = add(tx, "a", 1, 2)
+            theirs, _ = add(tx, "b", 3)
+            tx.written.add_marks(
+                [(mine, "slot", 7, 2), (mine, "slot", 7, 1), (theirs, "slot", 7, 3)]
+            )
+            tx.cubes.add_version(
+                tx.cubes.touch_namespace("a"),
+                version_row(1, 2, text_version=1, valid_to=_SECOND),
+            )
+            assert tx.written.marked(mine, "slot", 7) == [1, 2]
+            assert tx.written.marked(mine, "said", 7) == []
+            assert tx.written.marked_open(mine, "slot", 7) == [2]
+            assert tx.written.marks(mine, "slot") == {7}
+            assert tx.erase(seq, 2)["mark"] == 1
+            tx.written.drop_marks(1)
+            assert tx.written.marked(mine, "slot", 7) == []
+            assert tx.written.marked(theirs, "slot", 7) == [3]
+
+    def test_claims_are_what_extracted_cubes_say_of_their_sources(self, store: Store) -> None:
+        with store.write() as tx:
+            number, seq = add(tx, "a", 1)
+            spans = '[["cube-1",1,0,6]]'
+            row = version_row(2, method="extracted", sources=spans, valid_from=_SECOND)
+            tx.cubes.add(tx.cubes.touch_namespace("a"), [row], [text_row(2)])
+            tx.ledger.add_edges([(1, 2, "source"), (1, 2, "repeats")])
+            (claim,) = tx.written.claims(number, 0)
+            assert (claim.parent, claim.child, claim.parent_id) == (1, 2, "cube-1")
+            assert (claim.valid_from, claim.valid_to, claim.spans) == (_SECOND, None, spans)
+            assert list(tx.written.claims(number, seq + 1)) == []
+
+    def test_what_was_spent_adds_up(self, store: Store) -> None:
+        with store.write() as tx:
+            tx.written.spend("extract", Spent(1, 10, 5, 3))
+            tx.written.spend("extract", Spent(2, 1, 1, 0))
+            tx.written.spend("summary", Spent(1))
+        with store.read() as tx:
+            assert tx.written.spent() == {"extract": Spent(3, 11, 6, 3), "summary": Spent(1)}
+
+    def test_rows_of_tables_hold_between_versions(self, store: Store) -> None:
+        with store.write() as tx:
+            add(tx, "a", 1, 2)
+            rows = [TableRow(n, 2, None, 2 if n == 1 else None, 0, f"[{n}]") for n in (1, 2)]
+            tx.tables.put(1, rows)
+            tx.tables.end(1, [2], 3)
+        with store.write() as tx:
+            assert [[r.row for r in tx.tables.at(1, v)] for v in (1, 2, 3)] == [[], [1, 2], [1]]
+            assert (tx.tables.next_row(1), tx.tables.live(1)) == (3, 1)
+            assert tx.tables.of_source(2) == ["[1]"]
+            tx.tables.roll_back(1, 2, 4)
+            assert [r.value for r in tx.tables.at(1, 4)] == ["[1]", "[2]"]
+            tx.erase(tx.cubes.touch_namespace("a").seq, 1)
+            assert tx.tables.all(1) == []
 
     def test_a_copy_holds_the_same(self, store: Store, tmp_path: Path) -> None:
         with store.write() as tx:
