@@ -138,8 +138,8 @@ def found_again(alice: Namespace, facts: list[Any]) -> set[str]:
         hits = {h.cube.id for h in alice.search(fact.text, types=[fact.type], limit=FOUND_WITHIN)}
         turns = {span.cube_id for span in fact.provenance.sources}
         if fact.id not in hits:
-            derived = [{cube.id for cube in alice.derived(turn)} for turn in turns]
-            hits &= set.intersection(*derived) if derived else set()
+            for turn in turns:
+                hits &= {cube.id for cube in alice.derived(turn)}
         if hits:
             found.add(fact.id)
     return found
