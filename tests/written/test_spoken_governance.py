@@ -97,3 +97,14 @@ def test_what_waits_to_be_asked_for_is_given_where_it_is_named(
     memory.drain()
     assert "Lars" not in alice.recall("What did I buy?").text
     assert "Lars" in alice.recall("What does my brother Lars owe me?").text
+
+
+def test_what_says_only_that_something_is_over_goes_out_of_contexts(
+    memory: MemoryOS, alice: Namespace
+) -> None:
+    turn = alice.add("This temporary context has expired: the cabin is ours in week 7.")[0]
+    kept = alice.add("I bought a green bicycle for the cabin.")[0]
+    memory.drain()
+    assert "week 7" not in alice.recall("When is the cabin ours?").text
+    assert alice.get(kept.id).state == "activated"
+    assert alice.restore(turn.id).text == turn.text

@@ -53,8 +53,11 @@ class Obedience:
         elif request.wish in {"forget", "retract"}:
             if request.value is not None and request.about is not None:
                 meant = [*meant, turn.row]  # the request itself repeats what is to be forgotten
+            elif request.wish == "retract" and not place.tx.ledger.children(turn.row.key, SOURCE):
+                meant = [*meant, turn.row]  # it says nothing but that something is over
             self._forget(place, meant)
-            self._note(place, turn, request, meant)
+            if request.wish == "forget":
+                self._note(place, turn, request, meant)
         elif request.wish == "until":
             rows = self._with_derived(place, meant or [turn.row])
             self._change(place, rows, expires_at=request.until)

@@ -6,7 +6,8 @@ from typing import Final
 
 QUIET_S: Final = 600.0  # seconds without a turn after which a session counts as over
 FEWEST_TURNS: Final = 3  # of a session that is worth a summary
-FEWEST_FOR_MODEL: Final = 20  # of a session that is worth a call of a language model
+FEWEST_FOR_MODEL: Final = 40  # of a session that is worth a call of a language model: with the
+# reading of turns that makes at most one call for 20 turns
 LEAST_STATEMENTS: Final = 2  # of a subject that is worth a profile
 LEAST_MENTIONS: Final = 3  # of a name that is worth a note
 
