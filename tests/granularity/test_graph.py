@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,3 +48,22 @@ def test_links_are_symmetric_and_few(names: list[frozenset[str]]) -> None:
             assert found[b][a] == weight
             assert 0 < weight <= 1 + 1e-9
     assert sum(map(len, found)) <= 2 * MOST_LINKS * len(names)
+
+
+_LINKS_OF = """
+from mneme.memories.plaintext.graph import Node, links
+nodes = [Node(frozenset(f"n{(7 * a + b) % 23}" for b in range(9)), None) for a in range(40)]
+print([sorted(each.items()) for each in links(nodes)])
+"""
+
+
+def test_links_are_the_same_in_every_process() -> None:
+    """Sets come in another order in each process; sums of weights must not."""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", _LINKS_OF], capture_output=True, text=True, check=True,
+            env={"PYTHONHASHSEED": str(seed), "PYTHONPATH": os.pathsep.join(sys.path)},
+        ).stdout
+        for seed in range(4)
+    }  # fmt: skip
+    assert len(found) == 1

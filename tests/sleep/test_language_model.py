@@ -39,7 +39,7 @@ def open_with(tmp_path: Path) -> Iterator[Open]:
 
 def told(memory: MemoryOS) -> Namespace:
     alice = memory.namespace("alice")
-    alice.add(TEXTS * 7, session="move", at="2026-01-01", infer="none")
+    alice.add(TEXTS * 14, session="move", at="2026-01-01", infer="none")
     return alice
 
 

@@ -74,7 +74,7 @@ def _shared(nodes: Sequence[Node]) -> dict[tuple[int, int], float]:
     """Strength by names in common, relative to the names that a pair has."""
     holders: dict[str, list[int]] = defaultdict(list)
     for number, node in enumerate(nodes):
-        for name in node.names:
+        for name in sorted(node.names):  # sums shall come out the same in every process
             holders[name].append(number)
     rarity = {name: log(1 + len(nodes) / len(h)) for name, h in holders.items()}
     sums: dict[tuple[int, int], float] = defaultdict(float)
@@ -83,7 +83,7 @@ def _shared(nodes: Sequence[Node]) -> dict[tuple[int, int], float]:
             for i, a in enumerate(held):
                 for b in held[i + 1 :]:
                     sums[a, b] += rarity[name]
-    size = [sum(rarity[name] for name in node.names) for node in nodes]
+    size = [sum(rarity[name] for name in sorted(node.names)) for node in nodes]
     return {(a, b): total / min(size[a], size[b]) for (a, b), total in sums.items()}
 
 
