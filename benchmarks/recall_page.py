@@ -48,7 +48,8 @@ broad questions and for kinds of answer, no set falls by more than 0.5 out of fo
 below). What falls by more in the other rows: `lme_hay_m` S_all@10 words alone (86.1 to 85.2) and
 without time (83.9 to 83.0), `lme_hay_s` S_all@5 by the linear score alone (89.2 to 88.3), locomo
 fitted on the other sets (71.1 to 70.4); no such rule fires on LoCoMo or LongMemEval, so this
-comes from fitting anew. Of the categories, beam500k `multi_session_reasoning` fell most (65.6 to 61.8).
+comes from fitting anew. Of the categories, beam500k `multi_session_reasoning` fell most (65.6 to
+61.8).
 
 **Kinds of conversation that the weights never saw.** A model fitted on two kinds of sets and scored
 on the third ("fitted on the other sets" below; plain BM25 in brackets):
