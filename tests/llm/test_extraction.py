@@ -321,6 +321,9 @@ class Fussy:
             raise UnfitAnswerError("cut off")
         return Answer(json.loads(json.dumps(good(prompt))), 1, 1, 1, 0)
 
+    def forget_answers(self) -> None:
+        """None are kept."""
+
 
 def test_a_batch_too_rich_for_one_answer_is_read_in_halves() -> None:
     model = Fussy(lambda turns: len(turns) > 6)

@@ -18,6 +18,7 @@ from mneme.govern.retention import is_hidden
 from mneme.memories.plaintext.merge import sketches
 from mneme.vault import audit
 from mneme.vault.entries import Said, make_entries
+from mneme.vault.marks import DERIVED, marks_of
 from mneme.vault.write import SOURCE, embedder_number, enqueue_followers
 
 if TYPE_CHECKING:
@@ -98,9 +99,12 @@ class Lives:
                 method="rolled back",
             )  # fmt: skip
             written = self.write(tx, path, namespace, back, "rollback")
+            text = tx.cubes.body(written.key, written.text_version)[0]
+            if written.origin == DERIVED:
+                self._mark_again(tx, namespace, written, text)
             if follow is not None:
                 follow(tx, namespace, written)
-            return written, tx.cubes.body(written.key, written.text_version)[0]
+            return written, text
 
     def transit(self, path: str, cube_id: str, verb: str) -> tuple[VersionRow, str]:
         """Take a cube along an edge of the life cycle; parts of a document go with it.
@@ -223,7 +227,7 @@ class Lives:
 
     # -- one version
 
-    def write(
+    def write(  # noqa: PLR0913 (a version has so many sides)
         self,
         tx: Transaction,
         path: str,
@@ -241,7 +245,10 @@ class Lives:
             number = None if entry.vectors is None else embedder_number(tx, self._parts)
             salt = self._parts.random_bytes(_SALT_BYTES)
             tx.cubes.add_texts([entry.row(row.key, row.text_version, (text, salt), number)])
-            self._sketch_again(tx, namespace, row.key, entry)
+            if row.origin == DERIVED:
+                self._mark_again(tx, namespace, row, text)
+            else:
+                self._sketch_again(tx, namespace, row.key, entry)
             enqueue_followers(tx, self._parts, [], [entry])
         return self._version(tx, path, namespace, row, verb)
 
@@ -258,6 +265,13 @@ class Lives:
         said = Said(text, row.role, row.speaker, row.event_at, indexed=indexed)
         inline = self._parts.embedding if self._parts.embedding.inline else None
         return make_entries([said], inline)[0]
+
+    def _mark_again(
+        self, tx: Transaction, namespace: Namespace, row: VersionRow, text: str
+    ) -> None:
+        tx.written.drop_marks(row.key)
+        marks = marks_of(row, text, self._parts.secret)
+        tx.written.add_marks((namespace.number, kind, mark, row.key) for kind, mark in marks)
 
     def _sketch_again(self, tx: Transaction, namespace: Namespace, key: int, entry: Entry) -> None:
         tx.ledger.drop_sketch(key)

@@ -10,7 +10,6 @@ import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from mneme import MemCube, Namespace
 from mneme.app.memory import MemoryOS
@@ -86,11 +85,11 @@ def problems(memory: MemoryOS, acknowledged: int) -> list[str]:
     return wrong + list(memory.verify().problems)
 
 
-def pages(alice: Namespace, **which: Any) -> list[MemCube]:
+def pages(alice: Namespace, *, types: list[str]) -> list[MemCube]:
     found: list[MemCube] = []
     cursor = None
     while True:
-        page = alice.list(limit=1000, cursor=cursor, **which)
+        page = alice.list(limit=1000, cursor=cursor, types=types)
         found += page.items
         cursor = page.next_cursor
         if cursor is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class FastembedEmbedder:
             raise MissingDependencyError("fastembed", "fastembed", "this embedder") from error
         if folder is not None and not folder.is_dir():
             raise InvalidInputError(f"there is no folder {folder}")
-        place = {} if folder is None else {"specific_model_path": str(folder)}
+        place: dict[str, Any] = {} if folder is None else {"specific_model_path": str(folder)}
         try:
             self._model = TextEmbedding(name, threads=threads, **place)
             self.dim = int(self._model.embedding_size)

@@ -47,7 +47,10 @@ class WrittenRows:
 
     def heard_count(self, stage: str | None = None, ns: int | None = None) -> int:
         """How many cubes wait, in a stage or in all, in one namespace or in all."""
-        sql = "SELECT count(*) FROM heard WHERE (?1 IS NULL OR stage = ?1) AND (?2 IS NULL OR ns = ?2)"
+        sql = (
+            "SELECT count(*) FROM heard "
+            "WHERE (?1 IS NULL OR stage = ?1) AND (?2 IS NULL OR ns = ?2)"
+        )
         return int(self._run(sql, (stage, ns)).fetchone()[0])
 
     def heard_since(self, ns: int, stage: str) -> int | None:
