@@ -74,3 +74,12 @@ def test_an_erased_fact_leaves_no_mark(memory: MemoryOS, alice: Namespace) -> No
     receipt = alice.erase(turn.id)
     assert receipt.rows["mark"] >= 2
     assert receipt.checked["found"] == 0
+
+
+def test_turns_with_many_statements_are_read_in_several_transactions(
+    memory: MemoryOS, alice: Namespace
+) -> None:
+    alice.add_many(["\n".join(f"gauge {n} of {t}: {n}" for n in range(300)) for t in range(4)])
+    memory.drain()
+    assert waiting(memory) == 0
+    assert memory.stats().types == {"turn": 4, "fact": 1200}

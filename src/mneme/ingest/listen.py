@@ -36,6 +36,7 @@ LLM_NOW = "llm_now"  # the same, and nobody shall wait for more turns
 _BY_RULES = {RULES: LLM, RULES_LLM: LLM_NOW}  # where turns go from there
 _TRIES = 3  # of a batch, before its turns are read one by one
 _BATCH = 128
+_MOST_AT_ONCE = 500  # statements, but for a turn that has more
 _BEFORE = 4  # earlier turns of the session that a reading may look at
 _HIDDEN = frozenset({"forgotten", "expired"})
 
@@ -112,17 +113,19 @@ class Listener:
         if not keys:
             return False
         readings = read(turns, before)
+        known_keys = {turn.row.key for turn in turns}
+        turns = turns[: _as_many(readings)]
         with self._vault.parts.store.write() as tx:
             namespace = tx.cubes.touch_namespace(path)
             place = Place(tx, path, namespace)
             waiting = set(tx.written.heard(namespace.number, stage, most))
             batch = [
                 _Heard(turn, reading, earlier)
-                for turn, reading, earlier in zip(turns, readings, before, strict=True)
+                for turn, reading, earlier in zip(turns, readings, before, strict=False)
                 if turn.row.key in waiting and _is_as_read(place, turn)
             ]
             self._write(place, batch, stage, model)
-            gone = set(keys) - {turn.row.key for turn in turns}
+            gone = set(keys) - known_keys
             done = [heard.turn.row.key for heard in batch]
             tx.written.unhear([*done, *gone])
             if stage in _BY_RULES and self._model is not None:
@@ -161,6 +164,16 @@ class _Heard(NamedTuple):
     turn: Turn
     reading: Reading
     earlier: Sequence[Turn]
+
+
+def _as_many(readings: Sequence[Reading]) -> int:
+    """How many turns one transaction takes: others wait for the store while it writes."""
+    statements = 0
+    for number, reading in enumerate(readings):
+        statements += len(reading.statements)
+        if number and statements > _MOST_AT_ONCE:
+            return number
+    return len(readings)
 
 
 def rules_readings(turns: Sequence[Turn], before: Sequence[Sequence[Turn]]) -> list[Reading]:

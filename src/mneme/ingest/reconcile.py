@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mneme.core.store import Transaction
     from mneme.vault.vault import Vault
 
+_MOST_STATEMENTS = 5000  # of one turn
 _MOST_SPANS = 8  # sources that a fact names; further ones are linked without a span
 _HIDDEN = frozenset({"forgotten", "expired"})
 
@@ -75,8 +76,8 @@ class Reconciler:
         self._secret = vault.parts.secret
 
     def take(self, place: Place, turn: Turn, reading: Reading, model: str | None = None) -> None:
-        """Write what a turn says."""
-        for statement in reading.statements:
+        """Write what a turn says; of a list without end the first few thousand lines."""
+        for statement in reading.statements[:_MOST_STATEMENTS]:
             self._take(place, turn, statement, model)
 
     def _take(self, place: Place, turn: Turn, said: Statement, model: str | None) -> None:
