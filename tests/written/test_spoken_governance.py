@@ -108,3 +108,36 @@ def test_what_says_only_that_something_is_over_goes_out_of_contexts(
     assert "week 7" not in alice.recall("When is the cabin ours?").text
     assert alice.get(kept.id).state == "activated"
     assert alice.restore(turn.id).text == turn.text
+
+
+@pytest.mark.parametrize("speaker", [None, "Nora"])
+def test_what_is_ones_own_is_forgotten_by_name(
+    memory: MemoryOS, alice: Namespace, speaker: str | None
+) -> None:
+    for text in ("My phone number is 555-1234.", "My phone number is now 555-9876."):
+        alice.add(text, session="s1", speaker=speaker)
+    alice.add("My favourite colour is red.", session="s1", speaker=speaker)
+    alice.add("Please forget my phone number.", session="s2", speaker=speaker)
+    memory.drain()
+    assert "555" not in texts(alice)
+    assert "red" in texts(alice)
+
+
+@pytest.mark.parametrize("speaker", [None, "Nora"])
+def test_what_is_stated_in_the_request_goes_with_the_request(
+    memory: MemoryOS, alice: Namespace, speaker: str | None
+) -> None:
+    alice.add("I live in Bergen.", session="s1", at="2026-01-05", speaker=speaker)
+    alice.add("I live in Oslo.", session="s1", at="2026-02-05", speaker=speaker)
+    alice.add("Please forget that I live in Oslo.", session="s2", speaker=speaker)
+    memory.drain()
+    assert "Oslo" not in texts(alice)
+    assert "Oslo" not in alice.recall("Where do I live?").text
+    assert "Bergen" in alice.recall("Where do I live?").text
+
+
+def test_another_ones_words_are_not_forgotten(memory: MemoryOS, alice: Namespace) -> None:
+    alice.add("My phone number is 555-1234.", session="s1", speaker="Tomas")
+    alice.add("Please forget my phone number.", session="s2", speaker="Nora")
+    memory.drain()
+    assert "555-1234" in texts(alice)

@@ -8,11 +8,12 @@ hiding none. All of it happens within the transaction of the caller.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mneme.core.statement import Statement
-from mneme.ingest.extract.rules import slot_of
-from mneme.ingest.reconcile import metadata_of
+from mneme.core.statement import Statement, Utterance
+from mneme.ingest.extract.rules import read
+from mneme.ingest.reconcile import metadata_of, slot_in
 from mneme.memories.plaintext.language.terms import codes_of, is_stopword, tokens_of
 from mneme.vault.codec import canonical_json
 from mneme.vault.draft import Draft
@@ -28,8 +29,17 @@ if TYPE_CHECKING:
     from mneme.vault.vault import Vault
 
 ON_REQUEST: Final = "on_request"
+_CLAUSE = re.compile(r"(?:the fact )?that\s+(?=\S+\s+\S)", re.IGNORECASE)
+_OWN = re.compile(r"(?:my|our)\s+", re.IGNORECASE)
 _HIDDEN = frozenset({"forgotten", "expired"})
 _NOTE = "Forgotten at the user's request: {}. It is not available for the current task."
+
+
+class _Meant(NamedTuple):
+    """A slot that is meant, and what fills it, where that is said."""
+
+    slot: str
+    object: str | None
 
 
 class Obedience:
@@ -51,12 +61,12 @@ class Obedience:
         if request.wish == "withhold":
             self._forget(place, meant or [turn.row])
         elif request.wish in {"forget", "retract"}:
-            if request.value is not None and request.about is not None:
+            if request.about is not None and (request.value is not None or _states(request)):
                 meant = [*meant, turn.row]  # the request itself repeats what is to be forgotten
             elif request.wish == "retract" and not place.tx.ledger.children(turn.row.key, SOURCE):
                 meant = [*meant, turn.row]  # it says nothing but that something is over
             self._forget(place, meant)
-            if request.wish == "forget":
+            if request.wish == "forget" and not _states(request):
                 self._note(place, turn, request, meant)
         elif request.wish == "until":
             rows = self._with_derived(place, meant or [turn.row])
@@ -71,26 +81,33 @@ class Obedience:
             return [] if before is None else [before.row]
         if request.about is None:
             return []
-        facts = self._facts_about(place, request)
+        facts = self._facts_about(place, turn, request)
         if request.value is not None:
             facts = [row for row in facts if _has_words(metadata_of(row), request.value)] or facts
         return [row for row in self._with_turns(place, facts) if row.key != turn.row.key]
 
-    def _facts_about(self, place: Place, request: Request) -> list[VersionRow]:
+    def _facts_about(self, place: Place, turn: Turn, request: Request) -> list[VersionRow]:
         """Facts whose subject, or subject and relation, are what the request names."""
+        found = {
+            row.key: row for meant in _named(turn, request) for row in self._said(place, meant)
+        }
+        wanted = _content(request.about or "")
+        if not found and wanted and not _states(request):
+            rows = (r for r in self._extracted(place) if wanted == _subject(metadata_of(r)))
+            found = {row.key: row for row in rows}
+        return [row for row in found.values() if row.state not in _HIDDEN]
+
+    def _said(self, place: Place, meant: _Meant) -> list[VersionRow]:
+        """The facts of a slot, of one object where one is named; those that ended, too."""
         number, secret = place.namespace.number, self._vault.parts.secret
-        about = request.about or ""
-        wanted = _content(about)
-        named = Statement(
-            type="fact", text=about, start=0, end=0, subject=about, relation="is", object=None
-        )
-        slot = slot_of(named)
-        keys = place.tx.written.marked(number, SLOT, mark_of(SLOT, slot, secret)) if slot else []
+        keys = place.tx.written.marked(number, SLOT, mark_of(SLOT, meant.slot, secret))
         rows = place.tx.cubes.current_of_keys(number, keys)
-        found = [row for row in rows if metadata_of(row).get("slot") == slot]
-        if not found and wanted:
-            found = [row for row in self._extracted(place) if wanted == _subject(metadata_of(row))]
-        return [row for row in found if row.state not in _HIDDEN]
+        return [
+            row
+            for row in rows
+            if metadata_of(row).get("slot") == meant.slot
+            and (meant.object is None or _has_words(metadata_of(row), meant.object))
+        ]
 
     def _extracted(self, place: Place) -> Iterable[VersionRow]:
         claims = {claim.child for claim in place.tx.written.claims(place.namespace.number, 0)}
@@ -147,6 +164,34 @@ class Obedience:
         for row in rows:
             labels = set(json.loads(row.labels)) if row.labels else set()
             self._change(place, [row], labels=canonical_json(sorted(labels | {ON_REQUEST})))
+
+
+def _states(request: Request) -> bool:
+    """Whether a request states what it means: "forget that I live in Oslo"."""
+    return _CLAUSE.match(request.about or "") is not None
+
+
+def _named(turn: Turn, request: Request) -> list[_Meant]:
+    """The slots that a request names: "the door code", "my address", "that I live in Oslo"."""
+    about = request.about or ""
+    clause, own = _CLAUSE.match(about), _OWN.match(about)
+    if clause is not None:
+        said = Utterance(
+            id=turn.row.id, text=about[clause.end() :], role="user", speaker=turn.row.speaker,
+            at=turn.at,
+        )  # fmt: skip
+        statements = read(said).statements
+    elif own is not None:
+        rest = about[own.end() :]
+        statements = (_statement(subject="user", relation=rest), _statement(rest, "is"))
+    else:
+        statements = (_statement(about, "is"),)
+    slots = ((slot_in(turn, each), each.object) for each in statements)
+    return [_Meant(slot, object_) for slot, object_ in slots if slot is not None]
+
+
+def _statement(subject: str, relation: str) -> Statement:
+    return Statement(type="fact", text="", start=0, end=0, subject=subject, relation=relation)
 
 
 def _subject(facts: dict[str, object]) -> set[int]:

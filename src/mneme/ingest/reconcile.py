@@ -81,7 +81,7 @@ class Reconciler:
             self._take(place, turn, statement, model)
 
     def _take(self, place: Place, turn: Turn, said: Statement, model: str | None) -> None:
-        slot = self.slot(turn, said)
+        slot = slot_in(turn, said)
         rivals = self._open(place, slot)
         same = self._same(place, said, slot, rivals)
         if same is not None:
@@ -103,14 +103,6 @@ class Reconciler:
         for row in older:
             ends = _began(row) if said.corrects else max(begins, _began(row))
             self._end(place, row, ends, fact.key)
-
-    def slot(self, turn: Turn, said: Statement) -> str | None:
-        """The key of the slot, with the name of the speaker in what is said of oneself."""
-        key = slot_of(said)
-        if key is None:
-            return None
-        own = said.subject is not None and said.subject.casefold() == "user"
-        return f"{turn.row.speaker.casefold()}\0{key}" if own and turn.row.speaker else key
 
     def echo_marks(self, reading: Reading) -> set[int]:
         """The marks of the objects of a reading that are long enough to be known again."""
@@ -241,6 +233,15 @@ class _Header(NamedTuple):
     model: str | None
     older: list[VersionRow]
     rivals: list[VersionRow]
+
+
+def slot_in(turn: Turn, said: Statement) -> str | None:
+    """The key of the slot, with the name of the speaker in what is said of oneself."""
+    key = slot_of(said)
+    if key is None:
+        return None
+    own = said.subject is not None and said.subject.casefold() == "user"
+    return f"{turn.row.speaker.casefold()}\0{key}" if own and turn.row.speaker else key
 
 
 def metadata_of(row: VersionRow) -> dict[str, object]:
