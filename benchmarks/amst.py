@@ -23,7 +23,7 @@ from typing import Any
 import mneme
 
 PROBES = ("write_probe", "forget_probe", "update_probe", "retrieval_probe")
-DATA = Path("/work/shared/data/amst")
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "amst"
 
 
 def turns_of(case: dict[str, Any]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import mneme
 
-DATA = Path("/work/shared/data/pi_llm")
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "pi_llm"
 UPDATES = (1, 2, 5, 10, 50, 100, 200, 400)
 SEED = 20250618
 # One update in one turn, or (the last two) 46 of them.

@@ -16,6 +16,17 @@ SCRIPTS = (
     ["peers.py"],
     ["embedders.py"],
     ["plot_speed.py"],
+    ["amst.py", "--out", str(HERE / "results" / "amst.json")],
+    ["pi_llm.py", "--out", str(HERE / "results" / "pi_llm.json")],
+    ["supersession.py", "--out", str(HERE / "results" / "supersession.json")],
+    ["llm_faults.py"],
+    ["consolidation.py"],
+    ["granularity.py"],
+    ["experience.py"],
+    ["bandit.py"],
+    ["working.py"],
+    ["tasks_and_tables.py"],
+    ["memory_types.py"],
     ["summary.py"],
 )
 

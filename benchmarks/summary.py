@@ -25,6 +25,7 @@ PARTS = (
     ("Speed and footprint", "benchmarks-speed.md", ("machine", "speed", "footprint")),
     ("Beside other stores", "benchmarks-speed.md", ("peers",)),
     ("Durability", "benchmarks-durability.md", (FIRST_TABLE,)),
+    ("Written memory", "memory-types.md", (FIRST_TABLE,)),
 )
 
 
