@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mneme import Namespace
 from mneme.app.memory import MemoryOS
 from mneme.settings import Settings
 from mneme.testing.clocks import HandClock
 from mneme.testing.embedders import FlakyEmbedder, HashEmbedder
 from mneme.wiring import Outside, build
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
 
 
 @pytest.fixture
@@ -32,8 +26,3 @@ def memory(tmp_path: Path, clock: HandClock, embedder: FlakyEmbedder) -> Iterato
     with build(tmp_path / "store", settings=settings, outside=outside) as memory:
         yield memory
         assert memory.verify().ok
-
-
-@pytest.fixture
-def alice(memory: MemoryOS) -> Namespace:
-    return memory.namespace("alice")
