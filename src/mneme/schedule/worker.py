@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _log = getLogger(__name__)
 _LONGEST_NAP_S = 5.0  # another process may have written a job meanwhile
 _SHORTEST_NAP_S = 0.05
+_PAUSE_S = 0.1  # what follows at once is done in one go, and does not wait for us in between
 
 
 class Worker:
@@ -47,6 +48,10 @@ class Worker:
 
     def _run(self) -> None:
         while not self._stopping:
+            with self._wakes:
+                if self._awake and not self._stopping:
+                    self._awake = False
+                    self._wakes.wait_for(lambda: self._stopping, _PAUSE_S)
             try:
                 ran = self._jobs.run_one()
                 nap_s = 0.0 if ran else self._nap_s()
@@ -56,7 +61,6 @@ class Worker:
             with self._wakes:
                 if nap_s and not self._awake and not self._stopping:
                     self._wakes.wait(nap_s)
-                self._awake = False
 
     def _nap_s(self) -> float:
         due = self._jobs.next_due()
