@@ -83,3 +83,26 @@ def test_turns_with_many_statements_are_read_in_several_transactions(
     memory.drain()
     assert waiting(memory) == 0
     assert memory.stats().types == {"turn": 4, "fact": 1200}
+
+
+def test_a_context_waits_for_what_was_just_said(memory: MemoryOS, alice: Namespace) -> None:
+    alice.add("I live in Bergen.", at="2026-01-05")
+    alice.add("I live in Oslo.", at="2026-03-05")
+    alice.add("Don't remember this: the code is 4711.", at="2026-03-05")
+    assert waiting(memory) == 3
+    text = alice.recall("Where do I live, and what is the code?").text
+    assert "Oslo" in text
+    assert "Bergen" not in text
+    assert "4711" not in text
+    assert waiting(memory) == 0
+    memory.drain()
+    assert memory.stats().types == {"turn": 3, "fact": 2}
+
+
+def test_a_context_does_not_wait_for_a_reader_that_is_down(
+    memory: MemoryOS, alice: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice.add("I live in Oslo.")
+    monkeypatch.setattr(listen, "rules_readings", _down)
+    assert "Oslo" in alice.recall("Where do I live?").text
+    assert waiting(memory) == 1

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from mneme.app.sleep import consolidating
 from mneme.core.rows import Condition, Selection
-from mneme.ingest.listen import Listener
 from mneme.schedule.policies.consolidation import QUIET_S
 from mneme.transform.runs import CONSOLIDATE
 from mneme.transform.sleep import job_name, payload_of
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from mneme.core.protocols import LanguageModel
     from mneme.core.rows import JobRow
+    from mneme.ingest.listen import Listener
     from mneme.schedule.jobs import Jobs
     from mneme.vault.vault import Vault
 
@@ -30,17 +30,22 @@ _QUIET_US: Final = int(QUIET_S * 1e6)
 
 
 def handlers_of(
-    vault: Vault, jobs: Jobs, model: LanguageModel | None, *, sleeps: bool = True
+    vault: Vault,
+    jobs: Jobs,
+    listener: Listener,
+    model: LanguageModel | None,
+    *,
+    sleeps: bool = True,
 ) -> Handlers:
     """Handlers by kind of job.
 
     Args:
         vault: Whose jobs they are.
         jobs: Lengthens the leases of long ones.
-        model: Reads turns and writes summaries, where there is one.
+        listener: Reads turns.
+        model: Writes summaries, where there is one.
         sleeps: Whether what was read is consolidated when nobody has spoken for a while.
     """
-    listener = Listener(vault, model=model)
     tidy = consolidating(vault, model, jobs.keep_on)
 
     def read(job: JobRow) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 from mneme.app.handlers import handlers_of
 from mneme.app.namespace import Namespace
 from mneme.app.shared import Shared
+from mneme.ingest.listen import Listener
 from mneme.recall.search import Searcher
 
 
@@ -55,7 +56,8 @@ class MemoryOS:
         self.vault = vault
         self._usage = Usage(vault.parts)
         self._jobs = Jobs(vault, self._usage)
-        self._jobs.handle(handlers_of(vault, self._jobs, model, sleeps=sleeps))
+        listener = Listener(vault, model=model)
+        self._jobs.handle(handlers_of(vault, self._jobs, listener, model, sleeps=sleeps))
         self._worker = Worker(self._jobs, vault.parts.clock) if with_worker else None
         self._closed = False
         self._shared = Shared(
@@ -64,6 +66,7 @@ class MemoryOS:
             usage=self._usage,
             limits=limits,
             wake=self._wake,
+            catch_up=listener.catch_up,
             counter=counter,
             door=door,
             model=model,

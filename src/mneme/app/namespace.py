@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     Target = str | Sequence[str] | None
 
 
+_CATCH_UP_S = 0.5  # that a context waits at most for turns to be read
+
+
 class Namespace(ExperienceVerbs, LearningVerbs, WorkingVerbs, SleepVerbs, TaskVerbs, TableVerbs):
     """The memories of one owner; nothing of another is within reach."""
 
@@ -251,7 +254,7 @@ class Namespace(ExperienceVerbs, LearningVerbs, WorkingVerbs, SleepVerbs, TaskVe
         as_of: Moment = None,
         types: Sequence[str] | None = None,
     ) -> Context:
-        """A context for a prompt, within a budget of tokens."""
+        """A context for a prompt, within a budget of tokens; what was just said is read first."""
         asked = asking.asked_of(
             {
                 "query": query,
@@ -266,6 +269,8 @@ class Namespace(ExperienceVerbs, LearningVerbs, WorkingVerbs, SleepVerbs, TaskVe
             self._vault.parts.clock.now_us(),
         )
         budget = asking.budget_of(budget_tokens)
+        if asked.window.as_of is None:
+            self._shared.catch_up(self.path, _CATCH_UP_S)
         context = self._shared.searcher.recall(self.path, self._as_learned(asked), budget)
         ids = [hit.cube.id for hit in context.hits]
         self._shared.usage.count(self._vault.lives.keys_of(self.path, ids))

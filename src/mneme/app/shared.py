@@ -25,6 +25,7 @@ class Shared:
     usage: Usage
     limits: Limits
     wake: Callable[[], None]
+    catch_up: Callable[[str, float], None]
     counter: TokenCounter
     door: QueryDoor
     model: LanguageModel | None = None

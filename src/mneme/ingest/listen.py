@@ -9,9 +9,10 @@ a crash loses nothing and repeats nothing.
 from __future__ import annotations
 
 import json
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from mneme.core.errors import UnfitAnswerError
+from mneme.core.errors import BackendUnavailableError, StoreFullError, UnfitAnswerError
 from mneme.core.statement import Reading, Utterance
 from mneme.ingest.extract import rules
 from mneme.ingest.extract.by_llm import read_with_llm
@@ -76,6 +77,19 @@ class Listener:
         if self._model is not None:
             ask = _asking(self._model)
             self._ask(path, _one_by_one(ask) if job.tries > _TRIES else ask, keep_on)
+
+    def catch_up(self, path: str, most_s: float) -> None:
+        """Read by rules what waits in a namespace now, for about so many seconds at most.
+
+        A store that is full or busy is left alone: the job goes on later.
+        """
+        end = monotonic() + most_s
+        try:
+            for stage in _BY_RULES:
+                while monotonic() < end and self._read(path, stage, rules_readings, None):
+                    pass
+        except (StoreFullError, BackendUnavailableError):
+            return
 
     def _ask(self, path: str, ask: Readings, keep_on: Callable[[], bool]) -> None:
         """Have the model read what waits for it, if it is enough or has waited long enough."""
