@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mneme.core.cube import MemCube
 from mneme.core.errors import (
     BackendUnavailableError,
+    BudgetSpentError,
     CubeNotFoundError,
     ForbiddenError,
     FrozenCubeError,
@@ -28,6 +29,7 @@ from mneme.core.errors import (
     StepRefusedError,
     StoreCorruptError,
     StoreFullError,
+    UnfitAnswerError,
     UnknownArgumentError,
     VersionConflictError,
 )
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from mneme.app.namespace import Namespace
     from mneme.app.tables import Table
     from mneme.app.tasks import Task
+    from mneme.app.working.context import WorkingContext
     from mneme.core.report import ImportReport
     from mneme.core.tabular import QueryResult
     from mneme.ingest.bulk import AddReport
@@ -73,6 +76,7 @@ _LATER = {
     "Step": ("mneme.memories.plaintext.tasks.step", "Step"),
     "Table": ("mneme.app.tables", "Table"),
     "Task": ("mneme.app.tasks", "Task"),
+    "WorkingContext": ("mneme.app.working.context", "WorkingContext"),
     "Settings": ("mneme.settings", "Settings"),
     "ConsolidationReport": ("mneme.transform.report", "ConsolidationReport"),
     "Undone": ("mneme.transform.report", "Undone"),
@@ -90,6 +94,7 @@ __all__ = [
     "AsyncNamespace",
     "AuditEntry",
     "BackendUnavailableError",
+    "BudgetSpentError",
     "Citation",
     "ConsolidationReport",
     "Context",
@@ -122,8 +127,10 @@ __all__ = [
     "Table",
     "Task",
     "Undone",
+    "UnfitAnswerError",
     "UnknownArgumentError",
     "VersionConflictError",
+    "WorkingContext",
     "aopen",
     "open",
 ]
