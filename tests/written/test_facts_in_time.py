@@ -217,6 +217,30 @@ def test_recalled_text_fed_back_makes_no_new_fact(
     assert after == before
 
 
+def test_quoted_words_are_those_of_who_said_them(memory: MemoryOS, alice: Namespace) -> None:
+    alice.add("I love painting boats.", speaker="Nora", at="2026-01-05")
+    alice.add("I live in Oslo.", speaker="Nora", at="2026-01-05")
+    alice.add("I love painting boats. I live in Oslo.", at="2026-02-05")
+    memory.drain()
+    assert len(facts(alice)) == 1
+    assert len(facts(alice, "preference")) == 1
+    alice.add("I love painting boats.", speaker="Tomas", at="2026-02-05")
+    memory.drain()
+    assert len(facts(alice, "preference")) == 2
+
+
+def test_the_same_words_may_correct_another_thing(memory: MemoryOS, alice: Namespace) -> None:
+    alice.add("I live in Stavanger.", session="s1", at="2026-01-05")
+    alice.add("No, it was Bergen.", session="s1", at="2026-01-06")
+    alice.add("The capital of our league is Rome.", session="s2", at="2026-01-07")
+    alice.add("Remember that the venue is Hamar.", session="s3", at="2026-01-07")
+    alice.add("No, it was Bergen.", session="s3", at="2026-01-08")
+    memory.drain()
+    held = {(c.metadata["slot"], c.metadata["object"]) for c in facts(alice) if c.valid_to is None}
+    assert {each[1] for each in held if "live" in each[0]} == {"Bergen"}
+    assert {each[1] for each in held if "venu" in each[0]} == {"Bergen"}
+
+
 TOWNS = ["Oslo", "Bergen", "Tromsø", "Hamar", "Bodø"]
 
 

@@ -83,7 +83,7 @@ class Reconciler:
     def _take(self, place: Place, turn: Turn, said: Statement, model: str | None) -> None:
         slot = slot_in(turn, said)
         rivals = self._open(place, slot)
-        same = self._same(place, said, slot, rivals)
+        same = self._same(place, turn, said, rivals)
         if same is not None:
             self._add_source(place, same, turn.span(said.start, said.end), turn.row.key)
             return
@@ -137,23 +137,24 @@ class Reconciler:
                 self._add_source(place, row, span, turn.row.key)
 
     def _same(
-        self, place: Place, said: Statement, slot: str | None, rivals: Sequence[VersionRow]
+        self, place: Place, turn: Turn, said: Statement, rivals: Sequence[VersionRow]
     ) -> VersionRow | None:
         """The fact that says this already and still holds, by its slot or word for word."""
-        if slot is not None and not said.ends:
+        if not said.ends:
             for row in rivals:
                 facts = metadata_of(row)
                 alike = _object(facts.get("object")) == _object(said.object)
                 if alike and bool(facts.get("hedged")) == said.hedged:
                     return row
-            if said.single:
-                return None
-        kept = None if said.ends else slot
         mark = mark_of(SAID, said_as(said.type, said.text), self._secret)
         keys = place.tx.written.marked_open(place.namespace.number, SAID, mark)
-        rows = place.tx.cubes.current_of_keys(place.namespace.number, keys)
-        found = [row for row in rows if metadata_of(row).get("slot") == kept]
-        return found[-1] if found else None
+        for row in reversed(place.tx.cubes.current_of_keys(place.namespace.number, keys)):
+            # the same words without a name may be those of anybody, as where a memory is quoted
+            ours = turn.row.speaker in {None, row.speaker}
+            slot = None if said.ends else slot_of(said)
+            if ours and _without_speaker(metadata_of(row).get("slot")) == slot:
+                return row
+        return None
 
     def _open(self, place: Place, slot: str | None) -> list[VersionRow]:
         """The facts of a slot that still hold."""
@@ -242,6 +243,10 @@ def slot_in(turn: Turn, said: Statement) -> str | None:
         return None
     own = said.subject is not None and said.subject.casefold() == "user"
     return f"{turn.row.speaker.casefold()}\0{key}" if own and turn.row.speaker else key
+
+
+def _without_speaker(slot: object) -> str | None:
+    return None if slot is None else str(slot).rpartition("\0")[2]
 
 
 def metadata_of(row: VersionRow) -> dict[str, object]:
