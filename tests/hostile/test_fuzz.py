@@ -69,6 +69,7 @@ def check(memory: MemoryOS, owner: object, verb: str, data: st.DataObject) -> No
     some = memory.namespace("alice").list(limit=1).items
     call = getattr(owner, verb)
     keywords = arguments_of(call, some[0].id if some else "none", data)
+    memory.drain()  # what was said before is read
     before = state_of(memory)
     said = None
     try:
