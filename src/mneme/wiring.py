@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ _log = getLogger(__name__)
 _SECRET = "secret"  # the name under which a store keeps the key of its hashes
 _SECRET_BYTES = 32
 _REMOTE = ("openai", "ollama")
+_LLM_PACKAGES = ("httpx2", "fastjsonschema")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +214,9 @@ def _language_model(settings: Settings, account: Account | None = None) -> Langu
     """The language model that the settings name, if any; its packages load with the first call."""
     if settings.llm is None:
         return None
+    for package in _LLM_PACKAGES:
+        if find_spec(package) is None:
+            raise MissingDependencyError(package, "llm", "a language model")
     from mneme.backends.llm import anthropic, ollama, openai
     from mneme.backends.llm.account import Terms
     from mneme.backends.llm.client import RemoteModel, Server

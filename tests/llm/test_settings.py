@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mneme.core.errors import InvalidInputError
+from mneme.core.errors import InvalidInputError, MissingDependencyError
 from mneme.settings import Settings
 from mneme.wiring import _language_model
 
@@ -50,6 +50,15 @@ def test_making_a_model_loads_no_package_of_the_extra() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert found.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("package", ["httpx2", "fastjsonschema"])
+def test_a_missing_package_is_told_when_the_store_is_opened(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError, match=r"mneme\[llm\]"):
+        _language_model(Settings(llm="openai:gpt-5-mini"))
 
 
 def test_the_key_is_never_shown() -> None:
