@@ -29,7 +29,7 @@ from mneme.backends.embedders.static import StaticEmbedder
 from mneme.memories.plaintext.episodes import Said, episodes
 from mneme.memories.plaintext.sentences import content_of, is_telling, names_of, sentences_of
 from mneme.memories.plaintext.summary import Weighed, choose
-from mneme.schedule.policies.forgetting import boost
+from mneme.schedule.policies.forgetting import retention
 
 REPO = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("MNEME_SHARED", REPO.parent / "shared"))
@@ -194,7 +194,7 @@ def terms(views, question, now, vector, places, margins):
     found["entropy router"] = routed / 3
     ages = seconds(now) - views.said_at[places]  # nobody used these memories: only time differs
     found["forgetting curve"] = np.array(
-        [0.0 if np.isnan(age) else 4 * boost(int(age * 1e6), 0) for age in ages]
+        [0.0 if np.isnan(age) else 2 * retention(int(age * 1e6), 0) - 1 for age in ages]
     )
     seeds = dict(zip(places[:5].tolist(), np.exp(margins[:5] - margins[0]).tolist(), strict=True))
     flow = views.walk(seeds, set(names_of(question)))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from mneme import Namespace
 from mneme.app.memory import MemoryOS
 from mneme.core.provenance import SourceSpan
-from mneme.settings import Settings
 from mneme.testing.clocks import HandClock
-from mneme.testing.embedders import HashEmbedder
 from mneme.vault.codec import canonical_json
 from mneme.vault.draft import Draft
-from mneme.wiring import Outside, build
 
 State = Callable[..., str]
 
@@ -31,26 +27,6 @@ HERON = [
     "I told Marta that Heron is late.",
     "Heron will be shown in Bergen.",
 ]
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-def memory(tmp_path: Path, clock: HandClock) -> Iterator[MemoryOS]:
-    outside = Outside(clock=clock, embedder=HashEmbedder(32))
-    settings = Settings(worker=False, embedder="none")
-    with build(tmp_path / "store", settings=settings, outside=outside) as memory:
-        yield memory
-        report = memory.verify()
-        assert report.ok, report.problems
-
-
-@pytest.fixture
-def alice(memory: MemoryOS) -> Namespace:
-    return memory.namespace("alice")
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from mneme.schedule.policies.forgetting import (
     DAY_US,
     WORTH_KEEPING,
     Known,
-    boost,
     judge,
     retention,
     value,
@@ -72,7 +71,6 @@ KNOWN = st.builds(
 def test_what_is_of_use_is_retained_longer_and_time_only_takes(age: int, uses: int) -> None:
     assert 0 <= retention(age + DAY_US, uses) <= retention(age, uses) <= 1
     assert retention(age, uses + 1) >= retention(age, uses)
-    assert -0.25 <= boost(age, uses) <= 0.25
 
 
 @given(KNOWN, st.integers(0, 10_000 * DAY_US))

@@ -14,7 +14,7 @@ from mneme.testing.clocks import HandClock
 from mneme.testing.llm_server import LlmServer, running_llm_server
 from mneme.wiring import Outside, build
 
-pytest.importorskip("httpx")
+pytest.importorskip("httpx2", reason="the extra llm is not installed")
 JOB = "extract"
 
 

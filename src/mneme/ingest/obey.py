@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mneme.core.statement import Statement, Utterance
 from mneme.ingest.extract.rules import read
 from mneme.ingest.reconcile import metadata_of, slot_in
-from mneme.memories.plaintext.language.terms import codes_of, is_stopword, tokens_of
+from mneme.memories.plaintext.sentences import content_of
 from mneme.vault.codec import canonical_json
 from mneme.vault.draft import Draft
-from mneme.vault.marks import DERIVED, SLOT, mark_of, words_of
+from mneme.vault.marks import DERIVED, GOVERNED, ON_REQUEST, SLOT, mark_of, words_of
 from mneme.vault.write import SOURCE
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from mneme.ingest.reconcile import Place, Turn
     from mneme.vault.vault import Vault
 
-ON_REQUEST: Final = "on_request"
 _CLAUSE = re.compile(r"(?:the fact )?that\s+(?=\S+\s+\S)", re.IGNORECASE)
 _OWN = re.compile(r"(?:my|our)\s+", re.IGNORECASE)
 _HIDDEN = frozenset({"forgotten", "expired"})
@@ -91,7 +90,7 @@ class Obedience:
         found = {
             row.key: row for meant in _named(turn, request) for row in self._said(place, meant)
         }
-        wanted = _content(request.about or "")
+        wanted = set(content_of(request.about or ""))
         if not found and wanted and not _states(request):
             rows = (r for r in self._extracted(place) if wanted == _subject(metadata_of(r)))
             found = {row.key: row for row in rows}
@@ -149,7 +148,7 @@ class Obedience:
         metadata = canonical_json({"subject": request.about})
         draft = Draft(
             text=text, type="note", session=turn.row.session, role="system",
-            event_at=turn.row.event_at, origin=DERIVED, method="governed", metadata=metadata,
+            event_at=turn.row.event_at, origin=DERIVED, method=GOVERNED, metadata=metadata,
             trust=turn.row.trust,
         )  # fmt: skip
         self._vault.writer.insert(place.tx, place.path, place.namespace, [draft])
@@ -195,14 +194,9 @@ def _statement(subject: str, relation: str) -> Statement:
 
 
 def _subject(facts: dict[str, object]) -> set[int]:
-    return _content(str(facts.get("subject") or ""))
+    return set(content_of(str(facts.get("subject") or "")))
 
 
 def _has_words(facts: dict[str, object], value: str) -> bool:
     known, wanted = words_of(str(facts.get("object") or "")), words_of(value)
     return known[: len(wanted)] == wanted or wanted[: len(known)] == known
-
-
-def _content(text: str) -> set[int]:
-    words = [token for token in tokens_of(text) if not is_stopword(token)]
-    return {code for word in words for code in codes_of(word)}

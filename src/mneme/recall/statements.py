@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mneme.memories.plaintext.apply import STANDING_TYPES
-from mneme.memories.plaintext.language.terms import codes_of, is_stopword, tokens_of
+from mneme.memories.plaintext.sentences import content_of
+from mneme.vault.marks import GOVERNED, ON_REQUEST
 from mneme.vault.visible import holding, visible
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     from mneme.vault.find import Indexes
     from mneme.vault.visible import Window
 
-ON_REQUEST: Final = "on_request"  # the label of what is given back only where it is asked for
 SUMMED_UP: Final = "summarised"  # the method of what consolidation wrote of several cubes
-GOVERNED: Final = "governed"  # the method of a note on what was done at the user's request
 
 _STANDING: Final = 12  # instructions and preferences that a context may begin with
 _NAMED: Final = 0.5  # share of the words of what was forgotten that a question about it has
@@ -49,8 +48,8 @@ def is_open_to(cube: MemCube, question: str) -> bool:
     """Whether a cube may be given back: one that waits to be asked for needs to be named."""
     if ON_REQUEST not in cube.labels:
         return True
-    own = _content(cube.text)
-    return len(own & _content(question)) >= min(_ASKED_FOR, len(own))
+    own = set(content_of(cube.text))
+    return len(own & set(content_of(question))) >= min(_ASKED_FOR, len(own))
 
 
 def with_statements(turns: Sequence[Hit], statements: Sequence[Hit], question: str) -> list[Hit]:
@@ -59,7 +58,7 @@ def with_statements(turns: Sequence[Hit], statements: Sequence[Hit], question: s
     What the question names comes first, by the subject of what was said: the statement, or its turn
     where that is shown whole. Other statements stand next to a turn that is shown in part.
     """
-    asked = _content(question)
+    asked = set(content_of(question))
     whole = {hit.cube.id: hit for hit in turns if not hit.elided}
     partly = {hit.cube.id for hit in turns if hit.elided}
     named: list[tuple[int, Hit]] = []
@@ -92,14 +91,8 @@ def _named(cube: MemCube, asked: set[int]) -> int:
 
     All of them, or most for what was forgotten; only of what holds one thing at a time.
     """
-    subject = _content(str(cube.metadata.get("subject") or ""))
+    subject = set(content_of(str(cube.metadata.get("subject") or "")))
     share = _NAMED if _is_governed(cube) else 1.0
     if not subject or not (_is_governed(cube) or cube.metadata.get("single")):
         return 0
     return len(subject) if len(subject & asked) >= share * len(subject) else 0
-
-
-def _content(text: str) -> set[int]:
-    """The codes of the words that say something."""
-    words = [token for token in tokens_of(text) if not is_stopword(token)]
-    return {code for word in words for code in codes_of(word)}

@@ -18,7 +18,7 @@ from mneme.core.provenance import SourceSpan
 from mneme.core.rows import Selection
 from mneme.memories.plaintext.sentences import is_telling, sentences_of
 from mneme.vault.codec import canonical_json
-from mneme.vault.marks import DERIVED
+from mneme.vault.marks import DERIVED, ON_REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     Spans = Sequence[tuple[int, int]]
 
-ON_REQUEST = "on_request"  # the label of what is given back only where it is asked for
 SLEEP = "sleep"  # how the slots of what consolidation writes begin
 
 _STATES = tuple(state.value for state in SEARCHED)

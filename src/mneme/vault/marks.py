@@ -20,6 +20,8 @@ DERIVED: Final = "derived"  # the origin of all that Mneme writes by itself
 SLOT, SAID, ECHO = "slot", "said", "echo"
 TABLE: Final = "table"  # of the cubes of tables, under the mark 0
 MUTE: Final = "mute"  # of turns that written memory shall not read, under the mark 0
+ON_REQUEST: Final = "on_request"  # the label of what is given back only where it is asked for
+GOVERNED: Final = "governed"  # the method of a note on what was done at the user's request
 ECHO_WORDS: Final = 4  # an object of fewer words may stand in other texts by chance
 
 WORD = re.compile(r"\w+")

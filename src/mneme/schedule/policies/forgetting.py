@@ -25,7 +25,6 @@ _OF_TYPE: Final = {
     "fact": 0.3, "event": 0.2, "summary": 0.2, "note": 0.1,
 }  # fmt: skip
 _OTHER: Final = 0.5
-_MOST_BOOST: Final = 0.25
 
 
 class Known(NamedTuple):
@@ -68,11 +67,6 @@ def strength_days(uses: int) -> float:
 def retention(age_us: int, uses: int) -> float:
     """How well a memory is retained, 0 to 1, `age_us` after it was last of use."""
     return exp(-max(age_us, 0) / DAY_US / strength_days(uses))
-
-
-def boost(age_us: int, uses: int) -> float:
-    """A term for ranking: at most 0.25 units of margin more or less, never more."""
-    return _MOST_BOOST * (2 * retention(age_us, uses) - 1)
 
 
 def value(known: Known) -> float:
