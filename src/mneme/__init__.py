@@ -31,6 +31,7 @@ from mneme.core.errors import (
     StoreFullError,
     UnfitAnswerError,
     UnknownArgumentError,
+    UnsuitedModelError,
     VersionConflictError,
 )
 
@@ -129,6 +130,7 @@ __all__ = [
     "Undone",
     "UnfitAnswerError",
     "UnknownArgumentError",
+    "UnsuitedModelError",
     "VersionConflictError",
     "WorkingContext",
     "aopen",

@@ -4,6 +4,7 @@ MnemeError
 ├── InvalidInputError (ValueError)        the caller's argument is wrong; nothing changed
 │   ├── QueryRefusedError                 a query that is not one SELECT, or beyond a limit
 │   ├── StepRefusedError                  the steps of a task do not allow the change
+│   ├── UnsuitedModelError                a model's cache cannot be kept as blocks; text is used
 │   └── UnknownArgumentError (TypeError)  no such keyword; names the nearest one
 ├── CubeNotFoundError (KeyError)          no readable cube of that id in that namespace
 ├── VersionConflictError                  somebody else changed the cube first
@@ -61,6 +62,10 @@ class QueryRefusedError(InvalidInputError):
 
 class StepRefusedError(InvalidInputError):
     """The steps of a task do not allow the change: their order, their states, or a cycle."""
+
+
+class UnsuitedModelError(InvalidInputError):
+    """The keys and values of a model cannot be stored, or not be used in that way; names it."""
 
 
 class CubeNotFoundError(MnemeError, KeyError):

@@ -120,6 +120,40 @@ class ClaimRow(NamedTuple):
     spans: str | None
 
 
+class BlockRow(NamedTuple):
+    """A run of at most 64 tokens of a prompt whose keys and values are kept.
+
+    key: 32 bytes, of all tokens up to its last one (memories.activation.keys), in all forms.
+    parent: the key of the full block before it, or the root of its chain.
+    content: 32 bytes, of its own tokens alone, to find it again at another position.
+    form: how it is kept: "raw", "int8", ... and what was left out of it; "" is no form.
+    tokens: little-endian uint32.
+    start: the position of its first token.
+    size: of the file, in bytes.
+    checksum: 16 bytes, of the file.
+    cost_s: seconds that it took to compute.
+    """
+
+    number: int  # 0: not written yet
+    engine: str  # the fingerprint
+    key: bytes
+    parent: bytes
+    content: bytes
+    form: str
+    tokens: bytes
+    start: int
+    size: int
+    checksum: bytes
+    cost_s: float
+    uses: int = 0
+    used_at: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name of its file, the same in every tier below memory."""
+        return f"{self.key.hex()}-{self.form}"
+
+
 class DecisionRow(NamedTuple):
     """One cube that was shown for a question, and whether it helped.
 

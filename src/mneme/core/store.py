@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mneme.core.protocols import IndexRow
     from mneme.core.rows import (
         AuditRow,
+        BlockRow,
         ClaimRow,
         DecisionRow,
         JobRow,
@@ -147,6 +148,40 @@ class Tables(Protocol):
     def roll_back(self, key: int, to_version: int, version: int) -> None: ...
 
 
+class Blocks(Protocol):
+    """Blocks of keys and values, and which activation cubes hold them.
+
+    A block that no cube holds any longer goes at once, and the name of its file is put among the
+    doomed, to be removed from every tier after the commit.
+    """
+
+    def add(self, ns: int, cube: int, rows: Iterable[BlockRow]) -> None:
+        """Keep blocks (those that are there in that form stay), held by a cube."""
+        ...
+
+    def of_keys(self, ns: int, engine: str, keys: Iterable[bytes]) -> list[BlockRow]: ...
+    def children(self, ns: int, engine: str, parent: bytes) -> list[BlockRow]: ...
+    def of_contents(self, ns: int, engine: str, contents: Iterable[bytes]) -> list[BlockRow]: ...
+    def of_cube(self, cube: int) -> list[BlockRow]: ...
+    def release(self, cube: int) -> int:
+        """Let a cube hold no block any longer; how many blocks went."""
+        ...
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Delete blocks, whoever holds them: damaged ones, or to make room."""
+        ...
+
+    def used(self, numbers: Iterable[int], at: int) -> None: ...
+    def all(self) -> list[BlockRow]: ...
+    def names(self) -> set[str]: ...
+    def total_bytes(self) -> int: ...
+    def doomed(self, limit: int) -> list[str]: ...
+    def undoom(self, names: Iterable[str]) -> None: ...
+    def drops(self) -> int:
+        """A counter that rises whenever a block goes, so that other processes notice."""
+        ...
+
+
 class Transaction(Protocol):
     """All rows of a store, within one transaction."""
 
@@ -160,6 +195,8 @@ class Transaction(Protocol):
     def written(self) -> Written: ...
     @property
     def tables(self) -> Tables: ...
+    @property
+    def blocks(self) -> Blocks: ...
     def erase(self, seq: int, key: int) -> dict[str, int]:
         """Delete every row of a cube but its bare id; rows gone, by table."""
         ...
@@ -167,6 +204,46 @@ class Transaction(Protocol):
     def counts(self) -> dict[str, int]: ...
     def states(self) -> dict[str, int]: ...
     def types(self) -> dict[str, int]: ...
+
+
+class BlobStore(Protocol):
+    """A place for files of bytes by name: a folder, a server. Names are letters, digits, `-_.@+`.
+
+    Attributes:
+        name: Such as "disk" or "remote".
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def put(self, blobs: Mapping[str, bytes]) -> None:
+        """Keep several; each is there whole or not at all.
+
+        Raises:
+            StoreFullError: There is no room.
+            BackendUnavailableError: The place does not answer in time.
+        """
+        ...
+
+    def get(self, names: Sequence[str]) -> list[memoryview | None]:
+        """The bytes of each, None for what is not there; they stay as they are while in use.
+
+        Raises:
+            BackendUnavailableError: The place does not answer in time.
+        """
+        ...
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Remove for good; what is not there is no error.
+
+        Raises:
+            BackendUnavailableError: The place does not answer in time.
+        """
+        ...
+
+    def names(self) -> Iterator[str]: ...
+    def total_bytes(self) -> int: ...
+    def close(self) -> None: ...
 
 
 class Store(Protocol):

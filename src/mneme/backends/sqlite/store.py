@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from mneme.backends.sqlite import upkeep
+from mneme.backends.sqlite.block_rows import BlockRows
 from mneme.backends.sqlite.connection import Connections, checksum_vfs, our_errors
 from mneme.backends.sqlite.cube_rows import CubeRows
 from mneme.backends.sqlite.entry_rows import EntryRows
@@ -33,6 +34,7 @@ class SqliteTransaction:
         self.ledger = LedgerRows(connection)
         self.written = WrittenRows(connection)
         self.tables = TableRows(connection)
+        self.blocks = BlockRows(connection)
         self._run: Any = connection.execute
 
     def erase(self, seq: int, key: int) -> dict[str, int]:
