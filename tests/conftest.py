@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +32,17 @@ def memory(tmp_path: Path, clock: HandClock) -> Iterator[MemoryOS]:
 @pytest.fixture
 def alice(memory: MemoryOS) -> Namespace:
     return memory.namespace("alice")
+
+
+@pytest.fixture(scope="session")
+def judge() -> Callable[[str], Path]:
+    """The folder of a judge model by its name; how they were made is in tests/judges/README.md."""
+    models = Path(__file__).parent / "judges" / "models"
+
+    def folder(name: str) -> Path:
+        if not (models / name).is_dir():
+            known = sorted(path.name for path in models.iterdir())
+            raise ValueError(f"there is no judge {name!r}, but {known}")
+        return models / name
+
+    return folder
