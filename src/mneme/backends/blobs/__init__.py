@@ -1,0 +1,1 @@
+"""Places for the files of blocks: a folder, a Redis server. Bytes only, no tensor library."""
