@@ -53,6 +53,14 @@ class Settings:
         index_bytes: Memory for indexes; the least used go first.
         busy_timeout_s: How long to wait for another writer of the store.
         worker: Whether a thread of this process runs background jobs.
+        kv_block_tokens: Tokens of a block of keys and values.
+        kv_form: How keys and values are kept: "raw" (exact), "bf16", "int8", "int4" or "lowrank".
+        kv_host_bytes: Memory for blocks in use.
+        kv_device_bytes: The same, on an accelerator.
+        kv_disk_bytes: Disk for blocks; the least worth go first.
+        kv_remote: Address of a Redis server that keeps blocks too, such as redis://127.0.0.1:6379.
+        kv_eviction: "gdsf" (cost of computing x uses / bytes) or "lru".
+        kv_verify: Share of exact hits that are compared with a full prefill, 0 to 1.
         learn: Whether feedback changes the weights of the ranking, for each namespace by itself.
     """
 
@@ -81,12 +89,26 @@ class Settings:
     index_bytes: int = 1024 * _MIB
     busy_timeout_s: float = 10.0
     worker: bool = True
+    kv_block_tokens: int = 64
+    kv_form: str = "raw"
+    kv_host_bytes: int = 1024 * _MIB
+    kv_device_bytes: int = 1024 * _MIB
+    kv_disk_bytes: int = 8192 * _MIB
+    kv_remote: str | None = None
+    kv_eviction: str = "gdsf"
+    kv_verify: float = 0.01
     learn: bool = False
 
     def __post_init__(self) -> None:
         for name in ("embedder_timeout_s", "llm_timeout_s", "busy_timeout_s", "max_turn_bytes"):
             if not getattr(self, name) > 0:
                 raise InvalidInputError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        if not self.kv_block_tokens > 0:
+            raise InvalidInputError("kv_block_tokens must be above 0")
+        if not 0 <= self.kv_verify <= 1:
+            raise InvalidInputError(f"kv_verify is a share from 0 to 1, not {self.kv_verify!r}")
+        if self.kv_eviction not in {"gdsf", "lru"}:
+            raise InvalidInputError(f"kv_eviction is gdsf or lru, not {self.kv_eviction!r}")
         _ = self.zone
 
     def __repr__(self) -> str:

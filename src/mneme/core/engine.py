@@ -91,8 +91,11 @@ class Engine(Protocol):
         slides: Whether a layer attends to a window of the last tokens alone.
         layers: How many layers have a cache of their own.
         device: Where the weights are, such as "cpu" or "cuda:0".
+        special: Texts that the tokenizer reads as special tokens, such as "<|im_end|>".
     """
 
+    @property
+    def special(self) -> tuple[str, ...]: ...
     @property
     def fingerprint(self) -> str: ...
     @property

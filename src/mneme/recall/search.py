@@ -79,11 +79,14 @@ class Searcher:
 
     def recall(self, path: str, asked: Asked, budget_tokens: int) -> Context:
         """A context of at most so many tokens, with what always holds first."""
-        if asked.window.types is not None:
-            hits = self.search(path, asked)
-        else:
-            hits = self.recalled(path, asked)
+        hits = self.found(path, asked)
         return pack(hits, budget_tokens=budget_tokens, counter=self.counter)
+
+    def found(self, path: str, asked: Asked) -> list[Hit]:
+        """What a context is packed from, best first."""
+        if asked.window.types is not None:
+            return self.search(path, asked)
+        return self.recalled(path, asked)
 
     def recalled(self, path: str, asked: Asked) -> list[Hit]:
         """What a context is chosen from: turns that still hold, statements, standing wishes."""

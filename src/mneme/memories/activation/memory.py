@@ -1,0 +1,277 @@
+"""The keys and values of one engine: opened for a prompt, computed, cut into blocks and kept.
+
+Knows nothing of cubes: rows come from whoever holds them (`BlockIndex`) and go back to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isnan
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from mneme.core.rows import BlockRow
+from mneme.memories.activation.block_file import checksum, pack
+from mneme.memories.activation.forms import codec_name, is_exact
+from mneme.memories.activation.keys import (
+    BLOCK,
+    block_key,
+    content_key,
+    root_key,
+    token_bytes,
+)
+from mneme.memories.activation.kv import Held, cut, join, tokens_in
+from mneme.memories.activation.match import longest_match
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mneme.core.engine import KV, Engine, Session
+    from mneme.memories.activation.match import BlockIndex, Match
+    from mneme.memories.activation.tiers import Fetched, Tiers
+
+_SAME = 1e-5  # relative error of logits that is rounding, for float32
+_SAME_HALF = 5e-2  # the same, for bfloat16 and float16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A prompt whose beginning was found.
+
+    Attributes:
+        session: Goes on after the `tokens` that were found.
+        tokens: How many were found; 0: a plain prefill.
+        held: What was put in; None where nothing was found.
+        rows: The blocks that were used.
+        lost: Blocks that are missing or damaged, to be forgotten.
+        by_tier: Tokens found, by where.
+        load_s: To read, check and join.
+        decode_s: To decode.
+        loaded_bytes: Of files.
+        built_s: What computing the found tokens once took.
+        failed: Tiers that did not answer, in words.
+    """
+
+    session: Session
+    tokens: int = 0
+    held: Held | None = None
+    rows: tuple[BlockRow, ...] = ()
+    lost: tuple[BlockRow, ...] = ()
+    by_tier: Mapping[str, int] = field(default_factory=dict)
+    load_s: float = 0.0
+    decode_s: float = 0.0
+    loaded_bytes: int = 0
+    built_s: float = 0.0
+    failed: tuple[str, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether all that was put in came back bit by bit."""
+        return all(is_exact(row.form) for row in self.rows)
+
+
+class Blocks(NamedTuple):
+    """A run of tokens as rows, and the files of those that are new."""
+
+    rows: list[BlockRow]
+    files: dict[str, bytes]
+
+
+class ActivationMemory:
+    """Opens prompts on what is kept, and cuts what was computed into blocks.
+
+    Args:
+        engine: Whose keys and values they are.
+        tiers: Where their bytes are.
+        block: Tokens of a full block.
+    """
+
+    def __init__(self, engine: Engine, tiers: Tiers, *, block: int = BLOCK) -> None:
+        self.engine, self.tiers, self.block = engine, tiers, block
+
+    def open(self, index: BlockIndex, salt: bytes, tokens: Sequence[int]) -> Opening:
+        """A session in which the longest known beginning of a prompt has been read.
+
+        Whatever is missing, damaged or does not answer is computed instead.
+
+        Args:
+            index: The rows of the namespace and the engine.
+            salt: Of the namespace.
+            tokens: The whole prompt; at least one is left to compute.
+        """
+        match = longest_match(index, self.engine.fingerprint, salt, tokens, block=self.block)
+        if not match.rows:
+            return Opening(session=self.engine.session(record=True))
+        begun = perf_counter()
+        fetched = self.tiers.fetch(match.rows)
+        rows, held, covered = _usable(match, fetched)
+        lost = (*fetched.damaged, *fetched.missing)
+        if held is None:
+            return Opening(
+                session=self.engine.session(record=True), lost=lost, failed=fetched.failed
+            )
+        session = self.engine.session(held.kv, position=covered, record=True)
+        return Opening(
+            session=session,
+            tokens=covered,
+            held=held,
+            rows=rows,
+            lost=lost,
+            by_tier=_by_tier(rows, fetched, covered),
+            load_s=perf_counter() - begun - fetched.decode_s,
+            decode_s=fetched.decode_s,
+            loaded_bytes=sum(row.size for row in rows),
+            built_s=sum(row.cost_s for row in rows),
+            failed=fetched.failed,
+        )
+
+    def agrees(self, opening: Opening, tokens: Sequence[int]) -> bool:
+        """Whether a prompt goes on from what was found as it does from a full prefill."""
+        found = self.engine.session(
+            opening.held.kv if opening.held else None, position=opening.tokens
+        )
+        return self.error(found, tokens[opening.tokens :], tokens) <= self.tolerance
+
+    def error(self, session: Session, rest: Sequence[int], tokens: Sequence[int]) -> float:
+        """How far the logits of a session are from those of a full prefill, relative."""
+        full = self.engine.session().feed(tokens)
+        return relative(session.feed(rest), full)
+
+    @property
+    def tolerance(self) -> float:
+        """The relative error of logits that is only rounding."""
+        return _SAME if "32" in self.engine.fields["dtype"] else _SAME_HALF
+
+    def blocks(
+        self,
+        salt: bytes,
+        tokens: Sequence[int],
+        kv: KV,
+        *,
+        form: str,
+        cost_s: float,
+        known: Mapping[bytes, BlockRow],
+    ) -> Blocks:
+        """Cut a run of tokens from the first one on into blocks.
+
+        Args:
+            salt: Of the namespace.
+            tokens: All tokens of the run.
+            kv: Their keys and values.
+            form: How to keep them.
+            cost_s: What computing all of them takes.
+            known: Blocks that are there in this form, by key: they are not made again.
+        """
+        fingerprint = self.engine.fingerprint
+        parent = root_key(fingerprint, salt)
+        made = Blocks([], {})
+        for start in range(0, len(tokens), self.block):
+            own = tokens[start : start + self.block]
+            key = block_key(parent, fingerprint, salt, own)
+            row = known.get(key)
+            if row is None:
+                data = pack(Held(cut(kv, start, start + len(own)), None), form)
+                row = BlockRow(
+                    0, fingerprint, key, parent, content_key(fingerprint, salt, own), form,
+                    token_bytes(own), start, len(data), checksum(data),
+                    cost_s * len(own) / len(tokens),
+                )  # fmt: skip
+                made.files[row.name] = data
+            made.rows.append(row)
+            parent = key
+        return made
+
+    def whole(
+        self, salt: bytes, tokens: Sequence[int], held: Held, *, form: str, cost_s: float
+    ) -> Blocks:
+        """A run from which tokens were left out, as one block that is used whole."""
+        codec_name(form)
+        fingerprint = self.engine.fingerprint
+        parent = root_key(fingerprint, salt)
+        data = pack(held, form)
+        row = BlockRow(
+            0, fingerprint, block_key(parent, fingerprint, salt, tokens), parent,
+            content_key(fingerprint, salt, tokens), form, token_bytes(tokens), 0, len(data),
+            checksum(data), cost_s,
+        )  # fmt: skip
+        return Blocks([row], {row.name: data})
+
+
+def whole_run(opening: Opening, session: Session, tokens: int) -> KV | None:
+    """Keys and values of the first `tokens` of a prompt after its session was fed.
+
+    None where tokens were left out of what was put in: then there is no whole run.
+    """
+    if opening.held is not None and opening.held.positions is not None:
+        return None
+    parts = [] if opening.held is None else [opening.held.kv]
+    missing = tokens - opening.tokens
+    if missing > 0:
+        parts.append(cut(session.recorded(), 0, missing))
+    kv = join(parts)
+    return kv if tokens_in(kv) == tokens else cut(kv, 0, tokens)
+
+
+def relative(one: object, other: object) -> float:
+    """The largest difference of two rows of logits, relative to the largest of them."""
+    import torch
+
+    if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
+        raise TypeError("logits are tensors")
+    most = other.abs().max().clamp_min(1e-9)
+    error = float(((one - other).abs().max() / most).item())
+    return float("inf") if isnan(error) else error
+
+
+def greedy(
+    engine: Engine, session: Session, logits: object, most: int, note: Callable[[int], None]
+) -> list[int]:
+    """The likeliest tokens one after another, up to `most` or to an end.
+
+    Args:
+        engine: Says what ends an answer.
+        session: Was fed the prompt.
+        logits: What that gave.
+        most: Tokens.
+        note: Told each token as soon as it is known.
+    """
+    import torch
+
+    tokens: list[int] = []
+    while isinstance(logits, torch.Tensor) and len(tokens) < most:
+        token = int(logits.argmax().item())
+        note(token)
+        if engine.ends(token):
+            break
+        tokens.append(token)
+        logits = session.feed([token]) if len(tokens) < most else None
+    return tokens
+
+
+def _usable(match: Match, fetched: Fetched) -> tuple[tuple[BlockRow, ...], Held | None, int]:
+    """The blocks up to the first that is not there, joined, and the tokens that they cover."""
+    found: list[Held] = []
+    for held in fetched.held:
+        if held is None:
+            break
+        found.append(held)
+    if not found:
+        return (), None, 0
+    rows = match.rows[: len(found)]
+    if found[0].positions is not None:
+        return rows, found[0], match.tokens
+    ends = rows[-1].start + len(rows[-1].tokens) // 4
+    covered = min(match.tokens, ends)
+    last = found[-1]
+    wanted = covered - rows[-1].start
+    if wanted < tokens_in(last.kv):
+        found[-1] = Held(cut(last.kv, 0, wanted), None)
+    return rows, Held(join([each.kv for each in found]), None), covered
+
+
+def _by_tier(rows: Sequence[BlockRow], fetched: Fetched, covered: int) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row, tier in zip(rows, fetched.tier, strict=False):
+        tokens = min(len(row.tokens) // 4, covered - row.start)
+        counts[str(tier)] = counts.get(str(tier), 0) + tokens
+    return counts
