@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mneme.core.cube import MemCube
 from mneme.core.errors import (
     BackendUnavailableError,
+    BlockDamagedError,
     BudgetSpentError,
     CubeNotFoundError,
     ForbiddenError,
@@ -95,6 +96,7 @@ __all__ = [
     "AsyncNamespace",
     "AuditEntry",
     "BackendUnavailableError",
+    "BlockDamagedError",
     "BudgetSpentError",
     "Citation",
     "ConsolidationReport",

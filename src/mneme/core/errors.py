@@ -14,6 +14,7 @@ MnemeError
 ├── ImportRefusedError (ValueError)       a file is not what it should be; nothing was imported
 ├── ForbiddenError (PermissionError)      a rule of governance, or of the file system, says no
 ├── StoreCorruptError                     bytes on disk are not what was written
+│   └── BlockDamagedError                 a block of keys and values; it is computed again
 ├── StoreFullError (OSError)              the disk is full; nothing was acknowledged
 ├── BackendUnavailableError (ConnectionError)   a part outside this process does not answer
 │   ├── BudgetSpentError                  no tokens, or no money, are left for this work
@@ -126,6 +127,16 @@ class ForbiddenError(MnemeError, PermissionError):
 
 class StoreCorruptError(MnemeError):
     """Stored bytes are not what was written; run `mneme verify`."""
+
+
+class BlockDamagedError(StoreCorruptError):
+    """The file of a block of keys and values is not what was written; compute the block again."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(
+            f"a block of keys and values is damaged: {what}; drop it, compute it again"
+        )
 
 
 class StoreFullError(MnemeError, OSError):
