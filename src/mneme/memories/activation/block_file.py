@@ -11,12 +11,12 @@ header that lies is refused before any tensor is made.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import xxhash
-
 from torch.utils.dlpack import from_dlpack
 
 from mneme.core.errors import BlockDamagedError, InvalidInputError
@@ -54,6 +54,14 @@ class _Place(NamedTuple):
     shape: tuple[int, ...]
     start: int
     stop: int
+
+
+class _Header(NamedTuple):
+    """What a header says, where the tensors lie, and where the numbers begin."""
+
+    said: Mapping[str, object]
+    places: tuple[_Place, ...]
+    start: int
 
 
 def pack(held: Held, form: str) -> bytes:
@@ -110,12 +118,12 @@ def unpack(
     if xxhash.xxh3_128_digest(view) != checksum:
         raise BlockDamagedError(f"the checksum over its {len(view)} bytes is another")
     try:
-        said, places, start = _header(view)
-        _check_said(said, form)
-        tensors = _tensors(view, places, start)
+        header = _header(view)
+        _check_said(header.said, form)
+        tensors = _tensors(view, header)
         positions = tensors.pop(_POSITIONS, None)
         kv = codec.decode(tensors, dtype=dtype, device=device)
-        _check_counts(kv, said, tokens, thinned=positions is not None)
+        _check_counts(kv, header.said, tokens, thinned=positions is not None)
         if positions is not None:
             _check_positions(positions, kv, form)
     except InvalidInputError as error:
@@ -142,13 +150,19 @@ def _file(tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> bytes:
     return b"".join([len(text).to_bytes(8, "little"), text, *numbers])
 
 
-def _header(view: memoryview) -> tuple[dict[str, object], list[_Place], int]:
-    """What the header says, where the tensors lie, and where the numbers begin."""
+def _header(view: memoryview) -> _Header:
+    """What the header says, and where the tensors lie."""
     length = int.from_bytes(view[:8], "little")
     if len(view) < 8 or length > min(_LONGEST_HEADER, len(view) - 8):
         raise InvalidInputError("its header is longer than the file, or than a header may be")
+    return _parsed(bytes(view[8 : 8 + length]), len(view) - 8 - length)
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: bytes, size: int) -> _Header:
+    """A header, checked against the bytes that follow it; equal blocks have equal headers."""
     try:
-        header = json.loads(bytes(view[8 : 8 + length]), object_pairs_hook=_once)
+        header = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError("its header is not JSON with every name once") from error
     if not isinstance(header, dict) or not isinstance(header.get("__metadata__"), dict):
@@ -160,9 +174,9 @@ def _header(view: memoryview) -> tuple[dict[str, object], list[_Place], int]:
         if place.start != end:
             raise InvalidInputError("its tensors overlap, or leave gaps")
         end = place.stop
-    if end != len(view) - 8 - length:
+    if end != size or not places:
         raise InvalidInputError("its tensors do not end where the file ends")
-    return said, places, 8 + length
+    return _Header(said, tuple(places), 8 + len(text))
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -191,14 +205,12 @@ def _place(name: str, said: object) -> _Place:
     return _Place(name, _DTYPES[dtype], tuple(shape), start, stop)
 
 
-def _tensors(view: memoryview, places: list[_Place], start: int) -> dict[str, Tensor]:
+def _tensors(view: memoryview, header: _Header) -> dict[str, Tensor]:
     """Views of the buffer; DLPack, because torch.frombuffer warns of buffers to read only."""
-    if not places:
-        raise InvalidInputError("it has no tensors")
-    whole = from_dlpack(np.frombuffer(view[start:], dtype=np.uint8))
+    whole = from_dlpack(np.frombuffer(view[header.start :], dtype=np.uint8))
     return {
-        place.name: whole[place.start : place.stop].view(place.dtype).view(place.shape)
-        for place in places
+        name: whole[start:stop].view(dtype).view(shape)
+        for name, dtype, shape, start, stop in header.places
     }
 
 

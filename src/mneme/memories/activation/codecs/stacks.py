@@ -62,14 +62,14 @@ def layers_of(stacks: Iterable[Stack]) -> KV:
     Raises:
         InvalidInputError: Stacks of different numbers of tokens.
     """
-    layers = [
+    stacks = list(stacks)
+    if len({half.shape[2] for stack in stacks for half in (stack.keys, stack.values)}) > 1:
+        raise InvalidInputError("its layers hold different numbers of tokens")
+    return tuple(
         Layer(keys, values)
         for stack in stacks
-        for keys, values in zip(stack.keys, stack.values, strict=True)
-    ]
-    if len({half.shape[1] for layer in layers for half in layer}) > 1:
-        raise InvalidInputError("its layers hold different numbers of tokens")
-    return tuple(layers)
+        for keys, values in zip(stack.keys.unbind(), stack.values.unbind(), strict=True)
+    )
 
 
 def names_in(tensors: Mapping[str, Tensor], parts: Sequence[str]) -> list[str]:
