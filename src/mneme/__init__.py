@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from mneme.vault.pages import Page
     from mneme.vault.upkeep import Report, Stats
     from mneme.wiring import open_memory as open  # noqa: A004 (the contract's name)
+    from mneme.wiring import remote_engine
 
 __version__ = "0.1.0"
 
@@ -66,6 +67,7 @@ _LATER = {
     "aopen": ("mneme.aio", "open_async"),
     "AsyncMemoryOS": ("mneme.aio", "AsyncMemoryOS"),
     "AsyncNamespace": ("mneme.aio", "AsyncNamespace"),
+    "remote_engine": ("mneme.wiring", "remote_engine"),
     "MemoryOS": ("mneme.app.memory", "MemoryOS"),
     "Namespace": ("mneme.app.namespace", "Namespace"),
     "ImportReport": ("mneme.core.report", "ImportReport"),
@@ -137,6 +139,7 @@ __all__ = [
     "WorkingContext",
     "aopen",
     "open",
+    "remote_engine",
 ]
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from mneme.backends.llm.account import Account
     from mneme.core.clock import Clock
+    from mneme.core.engine import RemoteEngine
     from mneme.core.protocols import Embedder, LanguageModel, TokenCounter
     from mneme.core.store import Store
 
@@ -252,3 +253,27 @@ def open_memory(target: str | Path | None = None, *, settings: Settings | None =
         StoreCorruptError: What is in the folder is not a whole store.
     """
     return build(target, settings=settings)
+
+
+@strict
+def remote_engine(
+    model: str, *, url: str, key: str | None = None, timeout_s: float = 60.0
+) -> RemoteEngine:
+    """A language model behind an OpenAI-compatible server, such as vLLM or SGLang.
+
+    Args:
+        model: The model's name, as the server knows it.
+        url: The server's address, such as http://127.0.0.1:8000/v1.
+        key: Its key, if it wants one.
+        timeout_s: How long it may be silent.
+
+    Raises:
+        InvalidInputError: An argument cannot be right.
+        MissingDependencyError: The extra `llm` is not installed.
+    """
+    for package in _LLM_PACKAGES:
+        if find_spec(package) is None:
+            raise MissingDependencyError(package, "llm", "an engine behind a server")
+    from mneme.backends.engines.remote import OpenAIEngine
+
+    return OpenAIEngine(model, url=url, key=key, timeout_s=timeout_s)

@@ -65,7 +65,7 @@ class Server:
     pause_s: float = 0.5
 
     def __post_init__(self) -> None:
-        if not _is_web_address(self.url):
+        if not is_web_address(self.url):
             raise InvalidInputError(
                 "llm_url must be http:// or https:// with a host, and without a user"
             )
@@ -266,7 +266,8 @@ def _key(*parts: str) -> str:
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _is_web_address(url: str) -> bool:
+def is_web_address(url: str) -> bool:
+    """Whether it is http or https, with a host and without a user or a query."""
     try:
         address = urlsplit(url)
         return (

@@ -1,4 +1,4 @@
-"""One POST over HTTP that ends when its time is up, whatever the server does.
+"""POST over HTTP that ends when its time is up, whatever the server does.
 
 A server may be silent, send a byte now and then, or send without end. So the request runs on an
 event loop in a thread of its own, where it can be cancelled at any point, and the body is counted
@@ -13,18 +13,21 @@ import concurrent.futures
 import os
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mneme.core.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
     from ssl import SSLContext
     from types import ModuleType
     from typing import Any
 
+T = TypeVar("T")
 _GRACE = 0.02  # share of the time that the loop has to notice that a request is over
 _CONNECT_S = 10.0
 
@@ -35,6 +38,14 @@ class Received(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes | None
+
+
+class Streamed(NamedTuple):
+    """An answer that is still coming."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
 
 
 class NotReachedError(Exception):
@@ -74,6 +85,78 @@ def post(request: Post, *, deadline: float) -> Received:
     except concurrent.futures.TimeoutError:
         future.cancel()
         raise TimeoutError from None
+
+
+@contextmanager
+def streamed(request: Post, *, silence_s: float, deadline: float) -> Iterator[Streamed]:
+    """Send it and read the answer while it comes; leaving the block ends the request.
+
+    Args:
+        request: Its `most_bytes` bounds the body that is read.
+        silence_s: Longest time without a byte.
+        deadline: A moment of `time.monotonic()`, for all of it.
+
+    Raises:
+        TimeoutError: Silence, or the deadline passed; also while chunks are read.
+        NotReachedError: No connection, or it broke, or the body is too long; also while chunks
+            are read.
+        MissingDependencyError: httpx2 is not installed.
+    """
+    client = _httpx2()
+    _trusted()
+    arrived: SimpleQueue[Received | bytes | Exception | None] = SimpleQueue()
+
+    def taken() -> Received | bytes | None:
+        left_s = min(silence_s, deadline - time.monotonic())
+        try:
+            found = arrived.get(timeout=max(left_s, 0.0))
+        except Empty:
+            raise TimeoutError from None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def chunks() -> Iterator[bytes]:
+        while isinstance(found := taken(), bytes):
+            yield found
+
+    future = _LOOP.start(_pump(client, request, silence_s, arrived.put))
+    try:
+        head = taken()
+        assert isinstance(head, Received)
+        yield Streamed(head.status, head.headers, chunks())
+    finally:
+        future.cancel()
+
+
+async def _pump(
+    client: ModuleType,
+    request: Post,
+    silence_s: float,
+    put: Callable[[Received | bytes | Exception | None], None],
+) -> None:
+    """Hand over the head of the answer, its chunks, and None or what went wrong."""
+    size = 0
+    limits = client.Timeout(silence_s, connect=min(silence_s, _CONNECT_S))
+    try:
+        async with (
+            client.AsyncClient(trust_env=False, verify=_trusted(), timeout=limits) as session,
+            session.stream(
+                "POST", request.url, content=request.body, headers=dict(request.headers)
+            ) as answer,
+        ):
+            put(Received(answer.status_code, answer.headers, None))
+            async for chunk in answer.aiter_raw():
+                size += len(chunk)
+                if size > request.most_bytes:
+                    put(NotReachedError("it sends without end"))
+                    return
+                put(chunk)
+        put(None)
+    except client.TimeoutException:
+        put(TimeoutError())
+    except (client.HTTPError, client.InvalidURL, client.StreamError, OSError) as error:
+        put(NotReachedError(type(error).__name__))  # its text may quote the key
 
 
 async def _send(client: ModuleType, request: Post, left_s: float) -> Received:
@@ -116,7 +199,7 @@ class _Loop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self, work: Coroutine[None, None, Received]) -> concurrent.futures.Future[Received]:
+    def start(self, work: Coroutine[None, None, T]) -> concurrent.futures.Future[T]:
         """Run a coroutine on the loop."""
         with self._lock:
             if self._loop is None or self._pid != os.getpid():  # a fork has no thread

@@ -1,0 +1,1 @@
+"""Engines: language models in this process, and behind servers."""
