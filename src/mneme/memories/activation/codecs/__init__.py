@@ -9,6 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from mneme.core.errors import InvalidInputError
+from mneme.memories.activation.codecs.bf16 import BFloat16
+from mneme.memories.activation.codecs.int4 import Int4
+from mneme.memories.activation.codecs.int8 import Int8
 from mneme.memories.activation.codecs.raw import Raw
 
 if TYPE_CHECKING:
@@ -52,7 +55,7 @@ class Codec(Protocol):
         ...
 
 
-CODECS: Mapping[str, Codec] = {codec.name: codec for codec in (Raw(),)}
+CODECS: Mapping[str, Codec] = {codec.name: codec for codec in (Raw(), BFloat16(), Int8(), Int4())}
 
 
 def codec_of(form: str) -> Codec:
