@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from mneme.vault.erase import ErasureReceipt
     from mneme.vault.pages import Page
     from mneme.vault.upkeep import Report, Stats
+    from mneme.wiring import open_engine as engine
     from mneme.wiring import open_memory as open  # noqa: A004 (the contract's name)
     from mneme.wiring import remote_engine
 
@@ -65,6 +66,7 @@ __version__ = "0.1.0"
 _LATER = {
     "open": ("mneme.wiring", "open_memory"),
     "aopen": ("mneme.aio", "open_async"),
+    "engine": ("mneme.wiring", "open_engine"),
     "AsyncMemoryOS": ("mneme.aio", "AsyncMemoryOS"),
     "AsyncNamespace": ("mneme.aio", "AsyncNamespace"),
     "remote_engine": ("mneme.wiring", "remote_engine"),
@@ -138,6 +140,7 @@ __all__ = [
     "VersionConflictError",
     "WorkingContext",
     "aopen",
+    "engine",
     "open",
     "remote_engine",
 ]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from mneme.backends.llm.account import Account
     from mneme.core.clock import Clock
-    from mneme.core.engine import RemoteEngine
+    from mneme.core.engine import Engine, RemoteEngine
     from mneme.core.protocols import Embedder, LanguageModel, TokenCounter
     from mneme.core.store import Store
 
@@ -40,6 +40,7 @@ _SECRET = "secret"  # the name under which a store keeps the key of its hashes
 _SECRET_BYTES = 32
 _REMOTE = ("openai", "ollama")
 _LLM_PACKAGES = ("httpx2", "fastjsonschema")
+_ENGINE_PACKAGES = ("torch", "transformers", "safetensors", "accelerate", "xxhash")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,3 +278,38 @@ def remote_engine(
     from mneme.backends.engines.remote import OpenAIEngine
 
     return OpenAIEngine(model, url=url, key=key, timeout_s=timeout_s)
+
+
+@strict
+def open_engine(
+    path: str | Path,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    attention: str | None = None,
+    chunk_tokens: int | None = None,
+) -> Engine:
+    """Load a causal language model of transformers, whose keys and values can be memory.
+
+    Args:
+        path: Its folder: config.json, *.safetensors and a tokenizer. Nothing is fetched, no code of
+            the model's is run, and nothing is unpickled.
+        device: None: "cuda" where there is one, else "cpu".
+        dtype: Such as "float32" or "bfloat16"; None: as the weights were saved.
+        attention: Such as "sdpa" or "eager"; None: what the model prefers.
+        chunk_tokens: Most tokens of one forward pass, which bounds the memory that a long prompt
+            takes; None: no limit.
+
+    Raises:
+        MissingDependencyError: The extra `local` is not installed.
+        InvalidInputError: There is no model that loads, or an argument is unknown.
+        UnsuitedModelError: The model's keys and values cannot be kept; says why.
+    """
+    for package in _ENGINE_PACKAGES:
+        if find_spec(package) is None:
+            raise MissingDependencyError(package, "local", "a local model")
+    from mneme.backends.engines.local.engine import LocalEngine
+    from mneme.backends.engines.local.loading import load
+
+    model, tokenizer = load(path, device=device, dtype=dtype, attention=attention)
+    return LocalEngine(model, tokenizer, chunk_tokens=chunk_tokens)
