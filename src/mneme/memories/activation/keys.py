@@ -58,3 +58,13 @@ def chain(
     for start in range(0, len(tokens) - block + 1, block):
         keys.append(block_key(keys[-1], fingerprint, salt, tokens[start : start + block]))
     return keys
+
+
+def run_keys(
+    fingerprint: str, salt: bytes, tokens: Sequence[int], *, block: int = BLOCK
+) -> list[bytes]:
+    """The keys of all blocks of a run of tokens, a shorter last one included."""
+    keys = chain(fingerprint, salt, tokens, block=block)
+    rest = tokens[(len(keys) - 1) * block :]
+    last = [block_key(keys[-1], fingerprint, salt, rest)] if rest else []
+    return [*keys[1:], *last]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from mneme.memories.activation.forms import is_cuttable, rank_of
+from mneme.memories.activation.forms import is_cuttable, is_exact, rank_of
 from mneme.memories.activation.keys import BLOCK, chain, token_bytes
 
 if TYPE_CHECKING:
@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     from mneme.core.rows import BlockRow
 
 _TOKEN_BYTES: Final = 4
+
+
+class ExactOnly:
+    """The same rows without those whose form loses something: what is built starts from these."""
+
+    def __init__(self, index: BlockIndex) -> None:
+        self._index = index
+
+    def of_keys(self, keys: Iterable[bytes]) -> list[BlockRow]:
+        """The blocks of these keys."""
+        return [row for row in self._index.of_keys(keys) if is_exact(row.form)]
+
+    def children(self, parent: bytes) -> list[BlockRow]:
+        """The blocks that follow one."""
+        return [row for row in self._index.children(parent) if is_exact(row.form)]
 
 
 class BlockIndex(Protocol):

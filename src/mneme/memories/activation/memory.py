@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from mneme.core.rows import BlockRow
-from mneme.memories.activation.block_file import checksum, pack
+from mneme.memories.activation.block_file import checksum, pack, unpack
 from mneme.memories.activation.forms import codec_name, is_exact
 from mneme.memories.activation.keys import (
     BLOCK,
@@ -131,6 +131,33 @@ class ActivationMemory:
             opening.held.kv if opening.held else None, position=opening.tokens
         )
         return self.error(found, tokens[opening.tokens :], tokens) <= self.tolerance
+
+    def error_of(self, blocks: Blocks, rest: Sequence[int], computed: object) -> float:
+        """How far a prompt goes on from files of blocks otherwise than it was computed.
+
+        Args:
+            blocks: A whole run; those without a file here are taken from the tiers.
+            rest: Tokens after the run.
+            computed: The logits that they gave.
+        """
+        there = self.tiers.fetch([row for row in blocks.rows if row.name not in blocks.files])
+        others = iter(there.held)
+        engine, parts = self.engine, []
+        for row in blocks.rows:
+            data = blocks.files.get(row.name)
+            held = next(others) if data is None else self._unpacked(row, data)
+            if held is None:
+                return float("inf")
+            parts.append(held)
+        tokens = blocks.rows[-1].start + len(blocks.rows[-1].tokens) // 4
+        kv = parts[0].kv if len(parts) == 1 else join([part.kv for part in parts])
+        return relative(engine.session(kv, position=tokens).feed(rest), computed)
+
+    def _unpacked(self, row: BlockRow, data: bytes) -> Held:
+        return unpack(
+            memoryview(data), checksum=row.checksum, form=row.form, tokens=len(row.tokens) // 4,
+            dtype=self.tiers.dtype, device=self.engine.device,
+        )  # fmt: skip
 
     def error(self, session: Session, rest: Sequence[int], tokens: Sequence[int]) -> float:
         """How far the logits of a session are from those of a full prefill, relative."""

@@ -1,0 +1,197 @@
+"""Engines that are attached to a memory, each with its keys and values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from mneme.app.activation.chat import Chat
+from mneme.app.activation.keep import Keeper
+from mneme.app.activation.promote import Promoter
+from mneme.app.activation.remote import Pins, RemoteChat
+from mneme.core.errors import InvalidInputError
+from mneme.memories.activation.ledger import Ledger
+from mneme.transform.text_to_kv import Prefiller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from mneme.core.engine import Engine, RemoteEngine
+    from mneme.core.protocols import TokenCounter
+    from mneme.memories.activation.builders import Builders
+    from mneme.memories.activation.memory import ActivationMemory
+    from mneme.vault.vault import Vault
+    from typing_extensions import TypeIs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KVSettings:
+    """How keys and values are kept; see `Settings`.
+
+    Attributes:
+        folder: Where processes that share a store agree on who builds what.
+    """
+
+    folder: Path
+    block_tokens: int = 64
+    form: str = "raw"
+    host_bytes: int = 1 << 30
+    device_bytes: int = 1 << 30
+    disk_bytes: int = 8 << 30
+    eviction: str = "gdsf"
+    verify: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """An engine, its keys and values, and who builds them."""
+
+    engine: Engine
+    memory: ActivationMemory
+    builders: Builders
+
+
+class Engines:
+    """The engines of one memory, by fingerprint.
+
+    Args:
+        vault: Has the rows of blocks and the places of their files.
+        settings: How blocks are kept.
+        counter: Estimates tokens for engines behind servers.
+        chance: Gives numbers from 0 to 1, to sample what is verified.
+        used: Told the numbers of blocks that were used.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        settings: KVSettings,
+        *,
+        counter: TokenCounter,
+        chance: Callable[[], float],
+        used: Callable[[Sequence[int]], None],
+    ) -> None:
+        self._vault, self.settings = vault, settings
+        self._counter, self._chance, self._used = counter, chance, used
+        self.ledger = Ledger()
+        self._attached: dict[str, Attached] = {}
+        self._lock = Lock()
+        self._drops = 0
+
+    def attach(self, engine: Engine | RemoteEngine) -> None:
+        """Let an engine use the memory; what is attached stays as it is."""
+        if is_remote(engine):
+            return
+        with self._lock:
+            if engine.fingerprint not in self._attached:
+                self._attached[engine.fingerprint] = self._made(engine)
+
+    def detach(self, engine: Engine | RemoteEngine) -> None:
+        """Let go of an engine, and of the keys and values that are in memory for it."""
+        with self._lock:
+            known = self._attached.pop(getattr(engine, "fingerprint", ""), None)
+        if known is not None:
+            known.memory.tiers.close()
+
+    def get(self, engine: Engine) -> Attached:
+        """An engine that was attached.
+
+        Raises:
+            InvalidInputError: It was not, or is none.
+        """
+        fingerprint = getattr(engine, "fingerprint", None)
+        if not isinstance(fingerprint, str):
+            raise InvalidInputError(
+                f"engine takes what mneme.engine(path) gives, not {type(engine).__name__}"
+            )
+        known = self.find(fingerprint)
+        if known is None:
+            raise InvalidInputError("this engine is not attached; call memory.attach(engine) first")
+        return known
+
+    def find(self, fingerprint: str) -> Attached | None:
+        """The engine of a fingerprint, if it is attached."""
+        with self._lock:
+            return self._attached.get(fingerprint)
+
+    def promoter(self, engine: Engine | RemoteEngine) -> Promoter | Pins:
+        """Promotes for an engine that is attached, or one behind a server."""
+        if is_remote(engine):
+            return Pins(self._vault, engine, self._counter)
+        attached = self.get(engine)
+        return Promoter(self._vault, attached, self._prefiller(attached))
+
+    def chat(self, engine: Engine | RemoteEngine) -> Chat | RemoteChat:
+        """Chats with an engine that is attached, or one behind a server."""
+        if is_remote(engine):
+            return RemoteChat(self._vault, engine, self._counter)
+        attached = self.get(engine)
+        keeper = Keeper(
+            self._vault, attached, self._prefiller(attached), form=self.settings.form
+        )
+        return Chat(
+            self._vault, attached, self.settings, chance=self._chance, used=self._used,
+            keeper=keeper,
+        )  # fmt: skip
+
+    def _prefiller(self, attached: Attached) -> Prefiller:
+        from mneme.memories.activation.eviction import worst_first
+
+        return Prefiller(
+            self._vault, attached.memory, disk_bytes=self.settings.disk_bytes,
+            worst=lambda rows: worst_first(rows, self._vault.parts.clock.now_us()),
+        )  # fmt: skip
+
+    def all(self) -> list[Attached]:
+        """Every engine that is attached."""
+        with self._lock:
+            return list(self._attached.values())
+
+    def let_go(self, _path: str = "") -> None:
+        """Drop from memory what no longer has a row, whoever deleted it."""
+        attached = self.all()
+        if not attached:
+            return
+        drops = self._vault.blocks.drops()
+        if drops == self._drops:
+            return
+        for each in attached:
+            each.memory.tiers.forget_all_but(self._vault.blocks.present)
+        self._drops = drops
+
+    def bytes(self) -> dict[str, int]:
+        """Bytes in memory, by tier."""
+        sums: dict[str, int] = {}
+        for each in self.all():
+            for tier, size in each.memory.tiers.bytes().items():
+                sums[tier] = sums.get(tier, 0) + size
+        return sums
+
+    def close(self) -> None:
+        """Stop what runs behind, and let go of all."""
+        for each in self.all():
+            self.detach(each.engine)
+
+    def _made(self, engine: Engine) -> Attached:
+        from mneme.memories.activation.builders import Builders
+        from mneme.memories.activation.memory import ActivationMemory
+        from mneme.memories.activation.tiers import Tiers
+
+        settings = self.settings
+        tiers = Tiers(
+            self._vault.parts.blobs,
+            device=engine.device,
+            dtype=engine.model.dtype,
+            host_bytes=settings.host_bytes,
+            device_bytes=settings.device_bytes,
+            eviction=settings.eviction,
+        )
+        memory = ActivationMemory(engine, tiers, block=settings.block_tokens)
+        return Attached(engine, memory, Builders(settings.folder))
+
+
+def is_remote(engine: Engine | RemoteEngine) -> TypeIs[RemoteEngine]:
+    """Whether an engine is behind a server."""
+    return hasattr(engine, "stream") and not hasattr(engine, "session")

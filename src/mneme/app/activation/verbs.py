@@ -1,0 +1,168 @@
+"""The verbs of activation memory on a namespace: promote, demote, chat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mneme.app.activation import asked as checked
+from mneme.app.activation.chat import Asking
+from mneme.app.activation.promote import groups_of
+from mneme.core.errors import InvalidInputError
+from mneme.core.strict import strict
+from mneme.ingest import checks
+from mneme.recall import asking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mneme.app.activation.reply import Reply
+    from mneme.app.shared import Shared
+    from mneme.core.cube import MemCube
+    from mneme.core.engine import Engine, RemoteEngine
+    from mneme.core.rows import Condition
+    from mneme.recall.context import Hit
+    from mneme.vault.vault import Vault
+
+    Target = str | Sequence[str] | None
+    Cubes = list[MemCube]
+
+_CATCH_UP_S = 0.5  # that an answer waits at most for turns to be read
+
+
+class ActivationVerbs:
+    """What an engine does with the memories of a namespace."""
+
+    path: str
+    _shared: Shared
+    _vault: Vault
+
+    if TYPE_CHECKING:
+
+        def _target(
+            self, target: Target, filters: object
+        ) -> tuple[Sequence[str] | None, tuple[Condition, ...]]: ...
+        def add(self, content: object, *, session: str | None = None) -> Cubes: ...
+
+    @strict
+    def promote(
+        self,
+        target: Target = None,
+        *,
+        filters: Mapping[str, Any] | None = None,
+        to: str,
+        engine: Engine | RemoteEngine,
+        wait: bool = True,
+        codec: str | None = None,
+        policy: str | None = None,
+        keep: float = 1.0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Cubes:
+        """Make carriers of cubes: what the engine would compute of them before each question.
+
+        Documents become one activation cube each; other cubes of one call become one together,
+        in their order, since a prompt's keys and values depend on all that stands before.
+
+        Args:
+            target: An id or ids of plaintext cubes; or `filters`.
+            filters: The grammar of `search`.
+            to: "activation".
+            engine: One that is attached.
+            wait: Whether to build and prove them now; else a job does, and their state is
+                "generated" until then.
+            codec: "raw" (bit by bit), "bf16", "int8", "int4" or "lowrank"; None: the setting.
+            policy: Leaves tokens out; see docs/activation.md. None keeps all.
+            keep: The share that a policy keeps.
+            progress: Told how many of how many cubes are built.
+
+        Raises:
+            GateFailedError: What was kept does not answer as what was computed.
+            InvalidInputError: The text is longer than the model's window, or the engine is not
+                attached.
+            UnsuitedModelError: The model does not allow this form.
+        """
+        checked.carrier_of(to)
+        ids, conditions = self._target(target, filters)
+        order = checked.order_of(codec or self._shared.engines.settings.form, policy, keep)
+        promoter = self._shared.engines.promoter(engine)
+        groups = groups_of(self._vault, self.path, ids, conditions)
+        if not checks.flag_of(wait, name="wait"):
+            cubes = [promoter.promise(self.path, group, order) for group in groups]
+            self._shared.wake()
+            return cubes
+        made = []
+        for number, group in enumerate(groups, start=1):
+            made.append(promoter.build(self.path, group, order))
+            if progress is not None:
+                progress(number, len(groups))
+        return made
+
+    @strict
+    def demote(self, id: str) -> None:  # noqa: A002 (the contract's name)
+        """Drop the carriers of a cube, or one carrier; the text stays.
+
+        Raises:
+            CubeNotFoundError: No readable cube of that id.
+            InvalidInputError: It has no carrier.
+        """
+        cube_id = checks.id_of(id)
+        carriers = self._vault.blocks.carriers_of(self.path, cube_id)
+        if not carriers:
+            raise InvalidInputError(f"cube {cube_id!r} has no carrier; there is nothing to drop")
+        for carrier in carriers:
+            self._vault.blocks.demote(self.path, carrier)
+        self._shared.engines.let_go(self.path)
+
+    @strict
+    def chat(
+        self,
+        messages: object,
+        *,
+        engine: Engine | RemoteEngine,
+        session: str | None = None,
+        budget_tokens: int = 1500,
+        max_new_tokens: int = 256,
+        remember: bool = True,
+        note: Callable[[str], None] | None = None,
+    ) -> Reply:
+        """Answer a question from memory: what was promoted, and what is recalled for it.
+
+        Args:
+            messages: A question, or a conversation whose last message is the user's.
+            engine: One that is attached, or one behind a server.
+            session: Where the exchange is remembered; None: a session of its own.
+            budget_tokens: Of recalled text.
+            max_new_tokens: Of the answer, which is the likeliest one (greedy).
+            remember: Whether the question and the answer are kept as turns.
+            note: Told each piece of the answer as soon as it is there.
+
+        Raises:
+            InvalidInputError: The prompt is longer than the model's window, or the engine is not
+                attached.
+            BackendUnavailableError: The server of a remote engine does not answer.
+        """
+        said = checked.said_of(messages, self._shared.limits)
+        session = checks.name_of(session, name="session")
+        asked = Asking(
+            path=self.path,
+            said=said,
+            hits=self._hits(said[-1]["content"]),
+            budget_tokens=asking.budget_of(budget_tokens),
+            max_new_tokens=checked.new_tokens_of(max_new_tokens),
+        )
+        reply = self._shared.engines.chat(engine).answer(asked, note)
+        self._shared.engines.ledger.enter(reply.timings)
+        ids = [hit.cube.id for hit in reply.context.hits]
+        self._shared.usage.count(self._vault.lives.keys_of(self.path, ids))
+        if not checks.flag_of(remember, name="remember"):
+            return reply
+        exchange = [said[-1], {"role": "assistant", "content": reply.text}]
+        kept = self.add([each for each in exchange if each["content"].strip()], session=session)
+        return checked.kept_in(reply, kept[0].session)
+
+    def _hits(self, question: str) -> Sequence[Hit]:
+        """What is recalled for a question, best first; what was just said is read before."""
+        self._shared.catch_up(self.path, _CATCH_UP_S)
+        clock = self._vault.parts.clock.now_us()
+        given = {"query": question, "limit": asking.CANDIDATES}
+        asked = asking.asked_of(given, self._shared.limits.zone, clock)
+        return self._shared.searcher.found(self.path, asked)

@@ -1,0 +1,231 @@
+"""Text to keys and values: what a model computed of cubes, kept as blocks under a cube of its own.
+
+Built from the text alone, or from blocks that are exact; proven on a question before it may be
+used; committed only if the text is still the one that was read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mneme.core.clock import from_us
+from mneme.core.errors import GateFailedError, InvalidInputError, StoreFullError
+from mneme.memories.activation.forms import codec_name, is_exact, policy_name
+from mneme.memories.activation.keys import run_keys, salt_of
+from mneme.memories.activation.match import ExactOnly
+from mneme.memories.activation.prompt import (
+    Promoted,
+    harmless,
+    messages_of,
+    stable_tokens,
+    title_of,
+)
+from mneme.vault.draft import Prefilled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mneme.core.engine import KV
+    from mneme.core.rows import BlockRow, VersionRow
+    from mneme.memories.activation.kv import Held
+    from mneme.memories.activation.memory import ActivationMemory, Blocks
+    from mneme.vault.vault import Vault
+
+    Worst = Callable[[list[BlockRow]], list[BlockRow]]
+
+_PROBE: Final = "What is said above?"
+_ROOM: Final = 64  # tokens of the window that a question and an answer need at least
+_ERRORS: Final = {"bf16": 0.05, "int8": 0.05, "int4": 0.5, "lowrank": 0.5}
+
+
+class Text(NamedTuple):
+    """A cube with its text, as it is now."""
+
+    row: VersionRow
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """How to build.
+
+    Attributes:
+        codec: "raw", "bf16", "int8", "int4" or "lowrank".
+        policy: Which leaves tokens out; None keeps all.
+        keep: The share that it keeps.
+    """
+
+    codec: str = "raw"
+    policy: str | None = None
+    keep: float = 1.0
+
+    @property
+    def form(self) -> str:
+        """The name of the form."""
+        return self.codec if self.policy is None else f"{self.policy}-{self.keep:.2f}+{self.codec}"
+
+
+def order_of(form: str) -> Order:
+    """The order of a form."""
+    policy = policy_name(form)
+    if policy is None:
+        return Order(codec=codec_name(form))
+    name, _, keep = policy.rpartition("-")
+    return Order(codec=codec_name(form), policy=name, keep=float(keep))
+
+
+class _Run(NamedTuple):
+    """A run of tokens in the making: what to keep, and what it must agree with."""
+
+    tokens: list[int]
+    blocks: Blocks
+    kv: KV
+    cost_s: float
+
+
+class Prefiller:
+    """Builds activation cubes of one engine.
+
+    Args:
+        vault: Where cubes and blocks are.
+        memory: The engine's keys and values.
+        disk_bytes: Most bytes of blocks on disk.
+        worst: Orders blocks by what is lost with them, the least first.
+    """
+
+    def __init__(
+        self, vault: Vault, memory: ActivationMemory, *, disk_bytes: int, worst: Worst
+    ) -> None:
+        self._vault, self._memory = vault, memory
+        self._disk_bytes, self._worst = disk_bytes, worst
+
+    def build(self, path: str, ids: Sequence[str], order: Order) -> tuple[VersionRow, str]:
+        """Compute, prove and keep the keys and values of cubes, in this order in one prompt.
+
+        Raises:
+            CubeNotFoundError: One of them is not readable.
+            InvalidInputError: They are longer than the model's window.
+            GateFailedError: What was kept does not answer as what was computed.
+            StoreFullError: There is no room for it.
+            VersionConflictError: A text was changed meanwhile.
+            UnsuitedModelError: The model does not allow this form.
+        """
+        texts = texts_of(self._vault, path, ids)
+        promoted = promoted_of(texts, self._memory.engine.special)
+        tokens = stable_tokens(self._memory.engine, promoted)
+        self._check_length(tokens)
+        run = self._run(path, tokens, order)
+        error = self._prove(run, promoted, order)
+        self.store(run.blocks)
+        header = Prefilled(
+            sources=tuple((text.row.id, text.row.version) for text in texts),
+            engine=self._memory.engine.fingerprint,
+            form=order.form,
+            tokens=len(tokens),
+            extra={"error": error, "seconds": round(run.cost_s, 6)},
+        )
+        return self._vault.blocks.keep(path, header, run.blocks.rows)
+
+    def store(self, blocks: Blocks) -> None:
+        """Keep the files of blocks; their rows are the caller's.
+
+        Raises:
+            StoreFullError: There is no room for them.
+        """
+        wanted = sum(len(data) for data in blocks.files.values())
+        if not self._vault.blocks.make_room(wanted, self._disk_bytes, self._worst):
+            raise StoreFullError(
+                f"keys and values of {wanted} bytes do not fit into kv_disk_bytes = "
+                f"{self._disk_bytes}; raise it, or use a smaller form such as int8"
+            )
+        rows = [row for row in blocks.rows if row.name in blocks.files]
+        self._memory.tiers.keep(blocks.files, rows)
+
+    def _check_length(self, tokens: Sequence[int]) -> None:
+        room = self._memory.engine.window - _ROOM
+        if len(tokens) > room:
+            raise InvalidInputError(
+                f"the text has {len(tokens)} tokens, the model takes {room} and a question; "
+                "promote its sections instead"
+            )
+
+    def _run(self, path: str, tokens: list[int], order: Order) -> _Run:
+        """Compute what is not there yet, and cut it into blocks."""
+        from mneme.memories.activation.memory import whole_run
+
+        memory, salt = self._memory, salt_of(self._vault.parts.secret, path)
+        fingerprint = memory.engine.fingerprint
+        with self._vault.blocks.matching(path, fingerprint) as index:
+            opening = memory.open(ExactOnly(index), salt, [*tokens, tokens[-1]])
+            keys = run_keys(fingerprint, salt, tokens, block=memory.block)
+            known = {row.key: row for row in index.of_keys(keys) if row.form == order.form}
+        self._vault.blocks.drop([row.number for row in opening.lost])
+        begun = perf_counter()
+        if opening.tokens < len(tokens):
+            opening.session.feed(tokens[opening.tokens :])
+        cost_s = opening.built_s + perf_counter() - begun
+        kv = whole_run(opening, opening.session, len(tokens))
+        if kv is None:
+            raise AssertionError("exact blocks hold every token")
+        if order.policy is not None:
+            held = self._thinned(tokens, order)
+            blocks = memory.whole(salt, tokens, held, form=order.form, cost_s=cost_s)
+        else:
+            blocks = memory.blocks(salt, tokens, kv, form=order.form, cost_s=cost_s, known=known)
+        return _Run(tokens, blocks, kv, cost_s)
+
+    def _thinned(self, tokens: Sequence[int], order: Order) -> Held:
+        """What a policy keeps of a run of tokens, the question unknown."""
+        from mneme.memories.activation.policies import thinning
+
+        return thinning(order.policy or "").thin(self._memory.engine, tokens, order.keep)
+
+    def _prove(self, run: _Run, promoted: Sequence[Promoted], order: Order) -> float:
+        """How far what is kept answers from what was computed; the gate of activation memory.
+
+        Raises:
+            GateFailedError: Further than the form allows.
+        """
+        engine = self._memory.engine
+        said = [{"role": "user", "content": _PROBE}]
+        plain = not engine.has_template
+        prompt = engine.render(messages_of(promoted, said, "", plain=plain))
+        rest = prompt[len(run.tokens) :] or prompt[-1:]
+        computed = engine.session(run.kv).feed(rest)
+        error = self._memory.error_of(run.blocks, rest, computed)
+        most = 0.0 if is_exact(order.form) else _ERRORS.get(order.form)
+        if not isfinite(error) or (most is not None and error > most):
+            raise GateFailedError(
+                f"the form {order.form} changes what the model answers by {error:.2g} of its "
+                f"largest logit ({most} is allowed); use a more faithful form, or the text"
+            )
+        return error
+
+
+def texts_of(vault: Vault, path: str, ids: Sequence[str]) -> list[Text]:
+    """Cubes with their texts, as they are now.
+
+    Raises:
+        CubeNotFoundError: One of them is not readable.
+    """
+    with vault.parts.store.read() as tx:
+        rows = [vault.lives.readable(tx, path, cube_id) for cube_id in ids]
+        return [Text(row, tx.cubes.body(row.key, row.text_version)[0]) for row in rows]
+
+
+def promoted_of(texts: Sequence[Text], special: Sequence[str]) -> list[Promoted]:
+    """Cubes as they stand at the head of a prompt."""
+    return [
+        Promoted(
+            title_of(
+                row.type,
+                None if row.event_at is None else f"{from_us(row.event_at):%Y-%m-%d}",
+                trusted=row.trust == "trusted",
+            ),
+            harmless(body, special),
+        )
+        for row, body in texts
+    ]
