@@ -179,9 +179,9 @@ class Prefiller:
 
     def _thinned(self, tokens: Sequence[int], order: Order) -> Held:
         """What a policy keeps of a run of tokens, the question unknown."""
-        from mneme.memories.activation.policies import thinning
+        from mneme.memories.activation.policies import build_policy
 
-        return thinning(order.policy or "").thin(self._memory.engine, tokens, order.keep)
+        return build_policy(order.policy or "").thin(self._memory.engine, tokens, order.keep)
 
     def _prove(self, run: _Run, promoted: Sequence[Promoted], order: Order) -> float:
         """How far what is kept answers from what was computed; the gate of activation memory.

@@ -137,11 +137,13 @@ class Engines:
         )  # fmt: skip
 
     def _prefiller(self, attached: Attached) -> Prefiller:
-        from mneme.memories.activation.eviction import worst_first
+        from mneme.memories.activation.eviction import order
 
         return Prefiller(
             self._vault, attached.memory, disk_bytes=self.settings.disk_bytes,
-            worst=lambda rows: worst_first(rows, self._vault.parts.clock.now_us()),
+            worst=lambda rows: order(
+                rows, self._vault.parts.clock.now_us(), eviction=self.settings.eviction
+            ),
         )  # fmt: skip
 
     def all(self) -> list[Attached]:
