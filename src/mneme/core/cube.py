@@ -31,7 +31,8 @@ class MemCube:
         kind: plaintext, activation or parametric.
         type: What a plaintext cube says: turn, fact, ...
         text: The plaintext payload, verbatim.
-        payload: What the kind carries: the text itself for plaintext.
+        payload: What the kind carries: the text of plaintext; else the metadata, which says what
+            was made of the sources, and for which model.
         state: Where in its life it is.
         session: The conversation that it belongs to.
         role: user, assistant, system or tool.
@@ -76,6 +77,6 @@ class MemCube:
     hold: bool = False
 
     @property
-    def payload(self) -> str:
+    def payload(self) -> str | Mapping[str, Any]:
         """What the kind carries."""
-        return self.text
+        return self.text if self.kind == "plaintext" else self.metadata

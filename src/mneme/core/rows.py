@@ -180,14 +180,18 @@ class Spent(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """Which current cubes of a namespace are meant; None leaves a field open."""
+    """Which current cubes of a namespace are meant; None leaves a field open.
+
+    said: Of plaintext, only what users wrote.
+    """
 
     types: tuple[str, ...] | None = None
-    kinds: tuple[str, ...] | None = None
+    kinds: tuple[str, ...] | None = ("plaintext",)
     states: tuple[str, ...] = ()
     session: str | None = None
     conditions: tuple[Condition, ...] = ()
     now: int = 0  # hides what expired by then
+    said: bool = False
 
 
 class Condition(NamedTuple):

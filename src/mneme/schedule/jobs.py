@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mneme.core.errors import BackendUnavailableError, MnemeError
 from mneme.vault.erase import SCRUB
+from mneme.vault.stale import SWEEP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,6 +45,7 @@ class Jobs:
             "embed": self._embed,
             "expire": self._expire,
             SCRUB: self._scrub,
+            SWEEP: self._sweep,
         }
 
     def handle(self, handlers: Mapping[str, Handler]) -> None:
@@ -113,6 +115,14 @@ class Jobs:
             with self._vault.parts.store.write() as tx:
                 due = self._vault.parts.clock.now_us() + _FIRST_WAIT_US
                 tx.ledger.enqueue(SCRUB, SCRUB, "{}", due)
+
+    def _sweep(self, _job: JobRow) -> None:
+        missed = self._vault.blocks.sweep()
+        if missed:
+            raise BackendUnavailableError(
+                f"files of blocks that went are still in {', '.join(missed)}, which does not "
+                "answer or is not set up here"
+            )
 
 
 def _unknown(job: JobRow) -> None:

@@ -61,7 +61,7 @@ def cube_of(row: VersionRow, namespace: str, text: str, uses: int = 0) -> MemCub
         ),
         labels=tuple(json.loads(row.labels)) if row.labels else (),
         trust=row.trust,
-        content_hash=hashlib.sha256(text.encode()).hexdigest(),
+        content_hash=hashlib.sha256(_payload(row, text).encode()).hexdigest(),
         uses=uses,
         priority=row.priority,
         hold=bool(row.hold),
@@ -82,6 +82,10 @@ def sources_json(spans: Iterable[SourceSpan]) -> str | None:
     """The spans as they are stored; None for none."""
     rows = [[s.cube_id, s.version, s.start, s.end] for s in spans]
     return canonical_json(rows) if rows else None
+
+
+def _payload(row: VersionRow, text: str) -> str:
+    return text if row.kind == "plaintext" else row.metadata or ""
 
 
 def _moment(us: int | None) -> datetime | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mneme.core.provenance import SourceSpan
     from mneme.core.rows import VersionRow
 
@@ -57,6 +59,28 @@ class Draft:
     valid_from: int | None = None
     valid_to: int | None = None
     model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefilled:
+    """What an activation cube says of the keys and values that it holds.
+
+    Attributes:
+        sources: Id and version, as they were read, of each cube whose text is in the prompt, in
+            order.
+        engine: Fingerprint of the engine.
+        form: How the blocks are kept, such as "raw".
+        tokens: Of the prompt; 0 while it is only promised.
+        method: "prefill", or "thinned" where tokens were left out.
+        extra: Further facts for its metadata, as JSON.
+    """
+
+    sources: tuple[tuple[str, int], ...]
+    engine: str
+    form: str
+    tokens: int = 0
+    method: str = "prefill"
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Kept(NamedTuple):

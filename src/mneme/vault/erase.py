@@ -20,13 +20,15 @@ from mneme.core.errors import (
 )
 from mneme.core.lifecycle import State
 from mneme.vault import audit
+from mneme.vault.stale import ACTIVATION, CARRIES, enqueue_sweep
+from mneme.vault.sweep import count_files, look_for_orphans, sweep
 from mneme.vault.write import RULES, SOURCE, enqueue_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from mneme.core.rows import Condition, Namespace, TextRow, VersionRow
+    from mneme.core.rows import BlockRow, Condition, Namespace, TextRow, VersionRow
     from mneme.core.store import Transaction
     from mneme.vault.life import Lives
     from mneme.vault.parts import Parts
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 SCRUB = "scrub"  # the job that leaves no byte of what was deleted
 
 _PENDING = "bytes in the log, which a reader still uses or the disk has no room to fold"
+_UNREACHED = "files of blocks in a place that does not answer, or is not set up here"
 _ALL_STATES = tuple(s.value for s in State)
 _MOST_PATTERNS = 48
 _PATTERN_CHARS = 48
@@ -49,8 +52,9 @@ class ErasureReceipt:
         erased: Ids of the cubes that went, those that derived from the target included.
         rebuilt: Ids of cubes that were made again without what went.
         rows: How many rows went, by table.
-        checked: What was looked for afterwards: bytes patterns of texts and vectors, and how
-            many of them were found in the files ("found" is 0 unless another cube says the same).
+        checked: What was looked for afterwards: bytes patterns of texts, vectors and tokens, and
+            how many of them were found in the files ("found" is 0 unless another cube says the
+            same); files of blocks by name, and how many of them were found in any place.
         pending: What is still to be done, by a job; empty when all bytes are gone.
         not_reached: Copies that were made before and that this erasure cannot change.
         audit_hash: The head of the audit chain, which contains the erasure.
@@ -99,6 +103,7 @@ class Eraser:
             patterns = _patterns([t for row in doomed for t in _texts(tx, row)])
             patterns += _row_patterns(tx, doomed)[: _MOST_PATTERNS - len(patterns)]
             copies = self._copies(tx, known, doomed)
+            held = {b.name: b for row in doomed for b in tx.blocks.of_cube(row.key)}
             if known is not None and doomed:
                 namespace = tx.cubes.touch_namespace(path)
                 self._read_again(tx, path, namespace, doomed)
@@ -108,17 +113,22 @@ class Eraser:
                     for table, count in tx.erase(namespace.seq, row.key).items():
                         rows[table] = rows.get(table, 0) + count
                 tx.ledger.enqueue(SCRUB, SCRUB, "{}", now + _RETRY_US)
+            blocks = [held[name] for name in sorted(set(held) - tx.blocks.present(held))]
+            patterns += _token_patterns(tx, blocks)
+            if blocks:
+                enqueue_sweep(tx, now)
             changes = [audit.Change("erase", path, row.id, row.version, "") for row in doomed]
             head = audit.append(tx.ledger, changes, at=now, actor=self._parts.actor)
         for let_go in self.caches:
             let_go(path)
         done = not doomed or self.scrub()
+        missed = self._sweep(doomed)
         return ErasureReceipt(
             erased=tuple(row.id for row in doomed),
             rebuilt=(),
             rows=rows,
-            checked=self._check(patterns),
-            pending=() if done else (_PENDING,),
+            checked=self._check(patterns, [block.name for block in blocks]),
+            pending=(*(() if done else (_PENDING,)), *missed),
             not_reached=copies,
             reason=reason,
             at=from_us(now),
@@ -141,7 +151,8 @@ class Eraser:
         found = {row.key: row for row in targets}
         queue = list(found)
         while queue and known is not None:
-            children = tx.ledger.children(queue.pop(), SOURCE)
+            key = queue.pop()
+            children = [*tx.ledger.children(key, SOURCE), *tx.ledger.children(key, CARRIES)]
             for row in tx.cubes.current_of_keys(known.number, children):
                 if row.key not in found:
                     found[row.key] = row
@@ -196,9 +207,20 @@ class Eraser:
         oldest = min(tx.cubes.versions(row.key)[0].recorded_at for row in doomed)
         return tuple(f"{kind}: {path}" for kind, path in tx.ledger.copies(known.number, oldest))
 
-    def _check(self, patterns: list[bytes]) -> dict[str, int]:
-        found = self._parts.store.occurrences(patterns) if patterns else 0
-        return {"patterns": len(patterns), "found": found}
+    def _sweep(self, doomed: Sequence[VersionRow]) -> tuple[str, ...]:
+        """Remove the files of what went, as far as their places answer; what is left to be done."""
+        if any(row.kind == ACTIVATION for row in doomed):
+            look_for_orphans(self._parts)
+        missed = sweep(self._parts)
+        return tuple(f"{_UNREACHED}: {name}" for name in missed)
+
+    def _check(self, patterns: list[bytes], files: Sequence[str]) -> dict[str, int]:
+        return {
+            "patterns": len(patterns),
+            "found": self._parts.store.occurrences(patterns) if patterns else 0,
+            "files": len(files),
+            "files_found": count_files(self._parts, files),
+        }
 
 
 def _texts(tx: Transaction, row: VersionRow) -> list[TextRow]:
@@ -212,6 +234,20 @@ def _row_patterns(tx: Transaction, doomed: Sequence[VersionRow]) -> list[bytes]:
     said += [value for cube in doomed for value in tx.tables.of_source(cube.key)]
     pieces = (value[1 : _PATTERN_CHARS + 1].encode() for value in said[:_MOST_PATTERNS])
     return [piece for piece in pieces if len(piece) >= _FEWEST_BYTES]
+
+
+def _token_patterns(tx: Transaction, blocks: Sequence[BlockRow]) -> list[bytes]:
+    """Runs of tokens that would betray blocks; not those that a block which stays holds, too."""
+    middles = (
+        block.tokens[at : at + _PATTERN_CHARS]
+        for block in blocks[:_MOST_PATTERNS]
+        for at in [max(0, len(block.tokens) // 8 - _PATTERN_CHARS // 8) * 4]
+    )
+    return [
+        piece
+        for piece in dict.fromkeys(middles)
+        if len(piece) >= _FEWEST_BYTES and any(piece) and not tx.blocks.says(piece)
+    ]
 
 
 def _patterns(texts: Sequence[TextRow]) -> list[bytes]:

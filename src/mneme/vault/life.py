@@ -19,6 +19,15 @@ from mneme.memories.plaintext.merge import sketches
 from mneme.vault import audit
 from mneme.vault.entries import Said, make_entries
 from mneme.vault.marks import DERIVED, marks_of
+from mneme.vault.stale import (
+    CARRIES,
+    carriers_of,
+    check_usable,
+    let_go,
+    release,
+    says_otherwise,
+)
+from mneme.vault.sweep import sweep
 from mneme.vault.write import SOURCE, embedder_number, enqueue_followers
 
 if TYPE_CHECKING:
@@ -37,6 +46,7 @@ SUPERSEDES = "supersedes"  # edge: the child holds no longer since the parent do
 
 _READABLE = tuple(s.value for s in State if s not in {State.FORGOTTEN, State.EXPIRED})
 _CASCADES = {"archive", "activate"}
+_OF_ANY_KIND = {"labels", "priority", "hold", "expires_at"}  # other fields follow from the sources
 _SALT_BYTES = 16
 
 
@@ -72,12 +82,16 @@ class Lives:
                 raise VersionConflictError(cube_id, expected_version, row.version)
             if row.state == State.FROZEN and set(changes) != {"hold"}:
                 raise FrozenCubeError(cube_id, "update")
+            if row.kind != "plaintext" and (said or set(changes) - _OF_ANY_KIND):
+                raise InvalidInputError(f"cube {cube_id!r} is made of others: change its sources")
             namespace = tx.cubes.touch_namespace(path)
             row = row._replace(**changes)
             written = self.write(tx, path, namespace, row, "update", said=said)
             if follow is not None:
                 follow(tx, namespace, written)
-            return written, tx.cubes.body(written.key, written.text_version)[0]
+            body = tx.cubes.body(written.key, written.text_version)[0]
+        self._sweep()
+        return written, body
 
     def rollback(
         self, path: str, cube_id: str, to_version: int, follow: Follow | None = None
@@ -87,6 +101,8 @@ class Lives:
             row = self.readable(tx, path, cube_id)
             if row.state == State.FROZEN:
                 raise FrozenCubeError(cube_id, "rollback")
+            if row.kind != "plaintext":
+                raise InvalidInputError(f"cube {cube_id!r} is made of others: roll these back")
             old = [v for v in tx.cubes.versions(row.key) if v.version == to_version]
             if not old:
                 raise InvalidInputError(
@@ -104,7 +120,8 @@ class Lives:
                 self._mark_again(tx, namespace, written, text)
             if follow is not None:
                 follow(tx, namespace, written)
-            return written, text
+        self._sweep()
+        return written, text
 
     def transit(self, path: str, cube_id: str, verb: str) -> tuple[VersionRow, str]:
         """Take a cube along an edge of the life cycle; parts of a document go with it.
@@ -120,6 +137,8 @@ class Lives:
                 if row.state == State.FROZEN:
                     raise FrozenCubeError(cube_id, verb)
                 raise LifecycleError(cube_id, row.state, verb)
+            if verb == "activate":
+                check_usable(row)
             namespace = tx.cubes.touch_namespace(path)
             if verb in _CASCADES:
                 self._take_parts_along(tx, path, namespace, row, verb)
@@ -199,6 +218,8 @@ class Lives:
             for path, row in tx.cubes.overdue(now, _READABLE):
                 namespace = tx.cubes.touch_namespace(path)
                 self._version(tx, path, namespace, row._replace(state=State.EXPIRED), "expire")
+                for each in (row, *carriers_of(tx, namespace.number, row.key)):
+                    release(tx, self._parts, each.key)
             return tx.cubes.next_expiry(now)
 
     def readable(self, tx: Transaction, path: str, cube_id: str) -> VersionRow:
@@ -250,7 +271,16 @@ class Lives:
             else:
                 self._sketch_again(tx, namespace, row.key, entry)
             enqueue_followers(tx, self._parts, [], [entry])
-        return self._version(tx, path, namespace, row, verb)
+        stale = says_otherwise(tx, namespace.number, row)
+        written = self._version(tx, path, namespace, row, verb)
+        for carrier in let_go(tx, self._parts, path, namespace, row.key) if stale else ():
+            self._version(tx, path, namespace, carrier, "release")
+        return written
+
+    def _sweep(self) -> None:
+        """Remove the files of blocks that an edit let go of; what is not reached, a job does."""
+        if self._parts.blobs:
+            sweep(self._parts)
 
     def _prepare(self, path: str, cube_id: str, text: str, indexed: bool | None) -> Entry:
         """The index entry of a cube's next text, made before the transaction."""
@@ -312,9 +342,8 @@ class Lives:
         gone = row._replace(state=State.FORGOTTEN, prior_state=row.state)
         self._version(tx, path, namespace, gone, "forget")
         self.reopen(tx, path, namespace, row.key)
-        for child in tx.cubes.current_of_keys(
-            namespace.number, tx.ledger.children(row.key, SOURCE)
-        ):
+        children = [*tx.ledger.children(row.key, SOURCE), *tx.ledger.children(row.key, CARRIES)]
+        for child in tx.cubes.current_of_keys(namespace.number, children):
             if child.state != State.FORGOTTEN and child.key not in hidden:
                 tx.ledger.add_edges([(row.key, child.key, FORGOTTEN_WITH)])
                 self.hide(tx, path, namespace, child, hidden)

@@ -45,7 +45,7 @@ class Mover:
     def cubes(self, path: str) -> Iterator[Moved]:
         """Every readable cube of a namespace, in order of writing."""
         now, after = self._parts.clock.now_us(), 0
-        selection = Selection(states=_READABLE, now=now)
+        selection = Selection(states=_READABLE, now=now)  # others are made again from plaintext
         while True:
             with self._parts.store.read() as tx:
                 known = tx.cubes.namespace(path)

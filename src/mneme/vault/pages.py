@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mneme.core.errors import InvalidInputError
-from mneme.core.rows import Condition
-from mneme.vault.marks import DERIVED
 from mneme.vault.read import LISTED, LISTED_WITH_ARCHIVED
 
 if TYPE_CHECKING:
@@ -38,13 +36,15 @@ def list_page(
 ) -> Page:
     """One page of a selection, whose states and time are filled in here.
 
-    What Mneme derived is listed where its types or origin are asked for, as in searches.
+    What Mneme derived is listed where its types or origin are asked for, as in searches; what
+    carries a memory in another way, where its kind is.
     """
     fields = {condition.field for condition in selection.conditions}
     named = "state" in fields
     if selection.types is None and not fields & {"type", "origin"}:
-        ours = Condition("origin", None, "ne", DERIVED)
-        selection = selection._replace(conditions=(*selection.conditions, ours))
+        selection = selection._replace(said=True)
+    if selection.kinds is None:
+        selection = selection._replace(kinds=("plaintext",))
     states = LISTED_WITH_ARCHIVED if include_archived or named else LISTED
     selection = selection._replace(states=states, now=vault.parts.clock.now_us())
     rows = vault.reader.select(path, selection, after_key=_key(cursor), limit=limit + 1)

@@ -10,13 +10,18 @@ if TYPE_CHECKING:
 
     from mneme.core.clock import Clock
     from mneme.core.ids import IdMaker
-    from mneme.core.store import Store
+    from mneme.core.store import BlobStore, Store
     from mneme.vault.embedding import Embedding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The store and the sources of time, ids, chance and vectors."""
+    """The store and the sources of time, ids, chance and vectors.
+
+    Attributes:
+        secret: Keys the hashes of this store.
+        blobs: Where files of blocks lie, the nearest place first.
+    """
 
     store: Store
     clock: Clock
@@ -24,4 +29,5 @@ class Parts:
     random_bytes: Callable[[int], bytes]
     embedding: Embedding
     actor: str
-    secret: bytes  # keys the hashes of this store
+    secret: bytes
+    blobs: tuple[BlobStore, ...] = ()

@@ -9,6 +9,7 @@ from mneme.core.lifecycle import State
 from mneme.core.rows import Selection
 from mneme.govern.retention import is_hidden
 from mneme.vault.codec import cube_of, sources_of
+from mneme.vault.stale import CARRIES
 from mneme.vault.write import REPEATS, SOURCE
 
 if TYPE_CHECKING:
@@ -98,17 +99,17 @@ class Reader:
             return found
 
     def derived(self, path: str, cube_id: str) -> list[MemCube]:
-        """What derives from a cube."""
-        return self._children(path, cube_id, SOURCE)
+        """What derives from a cube, other carriers of its text included."""
+        return self._children(path, cube_id, SOURCE, CARRIES)
 
     def repeats(self, path: str, cube_id: str) -> list[MemCube]:
         """Later cubes that say nearly what this one says."""
         return self._children(path, cube_id, REPEATS)
 
-    def _children(self, path: str, cube_id: str, relation: str) -> list[MemCube]:
+    def _children(self, path: str, cube_id: str, *relations: str) -> list[MemCube]:
         with self._parts.store.read() as tx:
             known, row = self._readable(tx, path, cube_id)
-            keys = tx.ledger.children(row.key, relation)
+            keys = [key for each in relations for key in tx.ledger.children(row.key, each)]
             return self._cubes(tx, path, tx.cubes.current_of_keys(known.number, keys))
 
     def _cubes(self, tx: Transaction, path: str, rows: Iterable[VersionRow]) -> list[MemCube]:

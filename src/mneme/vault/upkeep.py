@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mneme.core.errors import ForbiddenError, ImportRefusedError
-from mneme.vault import audit
+from mneme.core.errors import BackendUnavailableError, ForbiddenError, ImportRefusedError
+from mneme.vault import audit, sweep
 from mneme.vault.entries import Said, embed_texts, make_entries, pack_vectors
 from mneme.vault.write import embedder_number
 
@@ -40,15 +40,17 @@ class Stats:
     """Counts and bytes of a store.
 
     Attributes:
-        counts: Cubes, versions, namespaces, audit entries.
+        counts: Cubes, versions, namespaces, audit entries, blocks of keys and values.
         states: Current cubes by state.
-        types: Current cubes by type.
-        bytes: By kind and tier: text, index and vectors on disk, files on disk, index in memory.
+        types: Current cubes of plaintext by type.
+        bytes: By kind and tier: text, index and vectors on disk, blocks of keys and values (in all
+            and by place: "activation disk"), files on disk, index in memory.
         jobs: Background jobs by state.
         missing_vectors: Texts whose vectors are still to be made.
         embedder: Id of the embedder in use.
         unread: Turns that written memory has still to read.
         spent: What language models cost, by kind of work: calls, tokens, and money in millionths.
+        ledger: What keys and values saved in this process: requests, tokens, seconds.
     """
 
     counts: dict[str, int]
@@ -60,6 +62,7 @@ class Stats:
     embedder: str | None
     unread: int = 0
     spent: dict[str, dict[str, int]] = field(default_factory=dict)
+    ledger: dict[str, float] = field(default_factory=dict)
 
 
 class Upkeep:
@@ -125,12 +128,13 @@ class Upkeep:
         self._finder.drop()
 
     def verify(self, kept_head: str | None) -> Report:
-        """Check the file, the rows, the index entries and the audit chain."""
+        """Check the file, the rows, the index entries, the audit chain, and files of blocks."""
         found = self._parts.store.problems()
         if not found:
             with self._parts.store.read() as tx:
                 found = audit.problems(tx.ledger, kept_head) + self._entry_problems(tx)
                 head = tx.ledger.last_audit()[1]
+            found += sweep.problems(self._parts)
             return Report(problems=tuple(found), audit_head=head)
         return Report(problems=tuple(found), audit_head="")
 
@@ -161,11 +165,22 @@ class Upkeep:
             unread = tx.written.heard_count()
             spent = {job: each._asdict() for job, each in tx.written.spent().items()}
         sizes = {name[:-6]: counts.pop(name) for name in list(counts) if name.endswith("_bytes")}
+        sizes |= self._place_sizes()
         sizes |= {"disk": self._parts.store.bytes_on_disk(), "memory": self._finder.bytes()}
         return Stats(
             counts=counts, states=states, types=types, bytes=sizes, jobs=jobs,
             missing_vectors=missing, embedder=embedder, unread=unread, spent=spent,
         )  # fmt: skip
+
+    def _place_sizes(self) -> dict[str, int]:
+        """Bytes of blocks by place, as far as it answers."""
+        sizes = {}
+        for place in self._parts.blobs:
+            try:
+                sizes[f"activation {place.name}"] = place.total_bytes()
+            except BackendUnavailableError:
+                continue
+        return sizes
 
     def _embedder_number(self) -> int | None:
         self._parts.embedding.demand([""])  # a dead embedder says so here

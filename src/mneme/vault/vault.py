@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mneme.vault.blocks import Blocks
 from mneme.vault.erase import Eraser
 from mneme.vault.find import Finder
 from mneme.vault.life import Lives
@@ -26,6 +27,7 @@ class Vault:
         finder: Indexes in memory.
         lives: Further versions and changes of state.
         eraser: Erasure with a receipt.
+        blocks: Activation cubes, and the blocks of keys and values that they hold.
         mover: Whole cubes out of the store and into it.
         upkeep: Vectors, rebuilding, checks, copies.
     """
@@ -36,6 +38,7 @@ class Vault:
         self.reader = Reader(parts)
         self.finder = Finder(parts, index_bytes)
         self.lives = Lives(parts)
+        self.blocks = Blocks(parts, self.lives)
         self.mover = Mover(parts)
         self.eraser = Eraser(parts, self.lives)
         self.upkeep = Upkeep(parts, self.finder)

@@ -9,7 +9,8 @@ holds page numbers and no content, is not opened at all.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import stat
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import apsw
@@ -22,6 +23,7 @@ _POSIX_VFS = "unix"
 _FLAGS = apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY
 _CHUNK = 1 << 20
 SHARED_MEMORY = "-shm"
+BLOCKS = "activation"  # the folder of blocks of keys and values
 
 
 @contextmanager
@@ -51,8 +53,22 @@ def pieces(path: Path, overlap: int) -> Iterator[bytes]:
             yield read(first, min(start + _CHUNK, size) - first)
 
 
-def files_of(folder: Path) -> Iterator[Path]:
-    """The files of a store that may hold content."""
+def sizes_of(folder: Path) -> Iterator[tuple[Path, int]]:
+    """The files of a folder with their sizes; one that goes meanwhile is left out."""
     for file in sorted(folder.rglob("*")):
-        if file.is_file() and not file.name.endswith(SHARED_MEMORY) and file.stat().st_size:
+        with suppress(FileNotFoundError):
+            about = file.stat()
+            if stat.S_ISREG(about.st_mode):
+                yield file, about.st_size
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """The files of a store that may hold content as text.
+
+    Not those of blocks of keys and values, which are looked for by name: they hold neither texts
+    nor tokens, and there may be gigabytes of them.
+    """
+    for file, size in sizes_of(folder):
+        blocks = file.relative_to(folder).parts[0] == BLOCKS
+        if size and not blocks and not file.name.endswith(SHARED_MEMORY):
             yield file

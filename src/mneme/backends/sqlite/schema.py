@@ -97,20 +97,21 @@ CREATE INDEX table_row_tainted ON table_row(key) WHERE untrusted = 1;
 CREATE INDEX table_row_live ON table_row(key) WHERE until IS NULL;
 """
 
-# 4: blocks of keys and values, which cubes hold them, and files that are still to be removed.
+# 4: blocks of keys and values, which cubes hold them, and files that are to be removed once `due`.
+# A block's key covers its namespace and engine; its number is never given again.
 SCHEMA_4 = """
 CREATE TABLE block(
-  number INTEGER PRIMARY KEY, ns INTEGER NOT NULL, engine TEXT NOT NULL, key BLOB NOT NULL,
-  parent BLOB NOT NULL, content BLOB NOT NULL, form TEXT NOT NULL, tokens BLOB NOT NULL,
-  start INTEGER NOT NULL, size INTEGER NOT NULL, checksum BLOB NOT NULL, cost_s REAL NOT NULL,
-  uses INTEGER NOT NULL DEFAULT 0, used_at INTEGER NOT NULL DEFAULT 0);
-CREATE UNIQUE INDEX block_by_key ON block(ns, engine, key, form);
-CREATE INDEX block_by_parent ON block(ns, engine, parent);
-CREATE INDEX block_by_content ON block(ns, engine, content);
+  number INTEGER PRIMARY KEY AUTOINCREMENT, ns INTEGER NOT NULL, engine TEXT NOT NULL,
+  key BLOB NOT NULL, parent BLOB NOT NULL, content BLOB NOT NULL, form TEXT NOT NULL,
+  tokens BLOB NOT NULL, start INTEGER NOT NULL, size INTEGER NOT NULL, checksum BLOB NOT NULL,
+  cost_s REAL NOT NULL, uses INTEGER NOT NULL DEFAULT 0, used_at INTEGER NOT NULL DEFAULT 0);
+CREATE UNIQUE INDEX block_by_key ON block(key, form);
+CREATE INDEX block_by_parent ON block(parent);
+CREATE INDEX block_by_content ON block(content);
 CREATE TABLE block_of(
   cube INTEGER NOT NULL, block INTEGER NOT NULL, PRIMARY KEY(cube, block)) WITHOUT ROWID;
 CREATE INDEX block_held ON block_of(block);
-CREATE TABLE doomed(name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE doomed(name TEXT PRIMARY KEY, due INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 STEPS: tuple[str, ...] = (SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4)

@@ -34,6 +34,8 @@ def where_of(selection: Selection) -> tuple[str, dict[str, Any]]:
     if selection.session is not None:
         parts.append("v.session = :session")
         values["session"] = selection.session
+    if selection.said:
+        parts.append("(v.kind IS NOT 'plaintext' OR v.origin IS NOT 'derived')")
     for number, condition in enumerate(selection.conditions):
         parts.append(_test(condition, f"c{number}", values))
     return " AND ".join(parts), values

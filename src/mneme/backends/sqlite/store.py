@@ -13,6 +13,7 @@ from mneme.backends.sqlite.connection import Connections, checksum_vfs, our_erro
 from mneme.backends.sqlite.cube_rows import CubeRows
 from mneme.backends.sqlite.entry_rows import EntryRows
 from mneme.backends.sqlite.ledger_rows import LedgerRows
+from mneme.backends.sqlite.raw_bytes import sizes_of
 from mneme.backends.sqlite.schema import NEWEST, VERSIONS
 from mneme.backends.sqlite.table_rows import TableRows
 from mneme.backends.sqlite.written_rows import WrittenRows
@@ -38,8 +39,9 @@ class SqliteTransaction:
         self._run: Any = connection.execute
 
     def erase(self, seq: int, key: int) -> dict[str, int]:
-        """Delete every row of a cube but its bare id."""
-        return self.ledger.erase(seq, key, VERSIONS)
+        """Delete every row of a cube but its bare id, and the blocks that it alone held."""
+        blocks = len(self.blocks.release(key))
+        return self.ledger.erase(seq, key, VERSIONS) | {"block": blocks}
 
     def counts(self) -> dict[str, int]:
         """Rows and bytes for `stats`."""
@@ -50,6 +52,8 @@ class SqliteTransaction:
             "audit_entries": "SELECT count(*) FROM audit",
             "table_rows": "SELECT count(*) FROM table_row WHERE until IS NULL",
             "texts": "SELECT count(*) FROM text",
+            "blocks": "SELECT count(*) FROM block",
+            "activation_bytes": "SELECT ifnull(sum(size), 0) FROM block",
             "text_bytes": "SELECT ifnull(sum(octet_length(body)), 0) FROM text",
             "index_bytes": "SELECT ifnull(sum(octet_length(terms) + octet_length(spans)), 0) "
             "FROM entry",
@@ -63,10 +67,11 @@ class SqliteTransaction:
         return dict(self._run(sql).fetchall())
 
     def types(self) -> dict[str, int]:
-        """How many current cubes are of each type."""
+        """How many current cubes of plaintext are of each type."""
         sql = (
             "SELECT v.type, count(*) FROM cube c JOIN version v "
-            f"ON v.vid = c.key * {VERSIONS} + c.version GROUP BY v.type"
+            f"ON v.vid = c.key * {VERSIONS} + c.version WHERE v.kind = 'plaintext' "
+            "GROUP BY v.type"
         )
         return dict(self._run(sql).fetchall())
 
@@ -89,6 +94,11 @@ class SqliteTransaction:
             f"{VERSIONS})",
             "rows of tables that are not there": "SELECT count(*) FROM table_row r WHERE NOT "
             f"EXISTS (SELECT 1 FROM version v WHERE v.vid = r.key * {VERSIONS} + r.since)",
+            "blocks that no cube holds": "SELECT count(*) FROM block WHERE number NOT IN "
+            "(SELECT block FROM block_of)",
+            "holders of blocks that are not there": "SELECT count(*) FROM block_of WHERE block "
+            "NOT IN (SELECT number FROM block) OR cube NOT IN (SELECT key FROM cube WHERE state "
+            "!= 'erased')",
             "edges to cubes that are not there": "SELECT count(*) FROM edge WHERE parent NOT IN "
             "(SELECT key FROM cube) OR child NOT IN (SELECT key FROM cube)",
         }
@@ -158,7 +168,7 @@ class SqliteStore:
 
     def bytes_on_disk(self) -> int:
         """Bytes of all files of the folder."""
-        return sum(f.stat().st_size for f in self.folder.rglob("*") if f.is_file())
+        return sum(size for _, size in sizes_of(self.folder))
 
     def close(self) -> None:
         """Close the file; waiting jobs stay for the next to open it."""

@@ -24,6 +24,13 @@ _INTERIOR = 5  # the type byte of a table's page that points to others
 _FILE_HEADER = 100
 _PAGES_AT_ONCE = 256
 _CHECKPOINT_WAIT_MS = 200
+_NOT_COPIED = (  # files of blocks stay with the store that made them: a copy computes its own
+    "DELETE FROM block_of",
+    "DELETE FROM block",
+    "DELETE FROM doomed",
+    "DELETE FROM job WHERE kind = 'sweep'",
+    "DELETE FROM meta WHERE name IN ('block_places', 'block_space')",
+)
 
 
 def has_residue(path: Path) -> bool:
@@ -129,6 +136,8 @@ def copy_to(connection: apsw.Connection, target: Path) -> None:
         try:
             with copy.backup("main", connection, "main") as backup:
                 backup.step(-1)
+            for sql in _NOT_COPIED:
+                copy.execute(sql)
             copy.execute("VACUUM")  # leaves behind what was deleted
         finally:
             copy.close()

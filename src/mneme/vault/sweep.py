@@ -1,0 +1,180 @@
+"""Files of blocks that belong to no row: removed from every place, by whoever comes next.
+
+A file is put before its row is committed, and removed after its row is gone. In between its name
+stands among the doomed, with the time from which on it may be removed, so that a crash at any
+point leaves nothing that is not found again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from mneme.core.errors import BackendUnavailableError
+from mneme.vault.codec import canonical_json
+from mneme.vault.stale import SWEEP, enqueue_sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from mneme.core.rows import BlockRow
+    from mneme.core.store import BlobStore, Store, Transaction
+    from mneme.vault.parts import Parts
+
+GRACE_US: Final = 600_000_000  # so long a file may wait for its row
+_PLACES: Final = "block_places"  # in `meta`: where files of this store were ever put
+_SPACE: Final = "block_space"  # in `meta`: tells its files from those of other stores
+_SPACE_BYTES: Final = 16
+_ANY_TIME: Final = (1 << 63) - 1
+_BATCH: Final = 256
+
+
+def space_of(store: Store, random_bytes: Callable[[int], bytes]) -> str:
+    """A name that no other store has, snapshots of this one included: for places that are shared.
+
+    Args:
+        store: Keeps the name, which is made when it is first asked for.
+        random_bytes: Chance.
+    """
+    with store.read() as tx:
+        space = tx.ledger.meta(_SPACE)
+    if space is None:
+        with store.write() as tx:
+            space = tx.ledger.meta(_SPACE) or random_bytes(_SPACE_BYTES).hex()
+            tx.ledger.set_meta(_SPACE, space)
+    return space
+
+
+def expect(parts: Parts, names: Sequence[str]) -> None:
+    """Say that files are about to be put, so that a crash before their rows leaves none of them."""
+    due = parts.clock.now_us() + GRACE_US
+    with parts.store.write() as tx:
+        note_places(tx, parts)
+        tx.blocks.doom(names, due)
+        enqueue_sweep(tx, due)
+
+
+def note_places(tx: Transaction, parts: Parts) -> None:
+    """Remember where files are put, so that an erasure by another process misses none."""
+    known = _places(tx)
+    names = known | {place.name for place in parts.blobs}
+    if names != known:
+        tx.ledger.set_meta(_PLACES, canonical_json(sorted(names)))
+
+
+def sweep(parts: Parts, *, nearest: bool = False) -> tuple[str, ...]:
+    """Remove the files that are doomed and due.
+
+    Args:
+        parts: The store and the places.
+        nearest: Whether to look at the nearest place alone, which never keeps one waiting.
+
+    Returns:
+        The names of places that were not reached; their files stay doomed.
+    """
+    now = parts.clock.now_us()
+    with parts.store.read() as tx:
+        due = tx.blocks.doomed(now)
+        names = sorted(set(due) - tx.blocks.present(due))
+        missed = sorted(_places(tx) - {place.name for place in parts.blobs})
+    if not due:
+        return ()
+    places = parts.blobs[:1] if nearest else parts.blobs
+    missed += [place.name for place in parts.blobs[len(places) :]]
+    missed += [place.name for place in places if not _drop(place, names)]
+    if not missed:
+        with parts.store.write() as tx:
+            tx.blocks.undoom(set(due) & set(tx.blocks.doomed(now)))
+            tx.ledger.drop_waiting(SWEEP)
+            later = tx.blocks.next_doom()
+            if later is not None:
+                enqueue_sweep(tx, later)
+    return tuple(missed)
+
+
+def look_for_orphans(parts: Parts, *, nearest: bool = False) -> int:
+    """Doom files that no row names and nobody expects; how many. They get time to find their row.
+
+    A place that does not answer is left out.
+    """
+    places = parts.blobs[:1] if nearest else parts.blobs
+    found = {name for place in places for name in _names(place) or ()}
+    if not found:
+        return 0
+    with parts.store.read() as tx:
+        orphans = found - tx.blocks.names() - set(tx.blocks.doomed(_ANY_TIME))
+    if orphans:
+        expect(parts, sorted(orphans))
+    return len(orphans)
+
+
+def count_files(parts: Parts, names: Sequence[str]) -> int:
+    """How many files of these names are there, in the places that answer."""
+    found = 0
+    for place in parts.blobs:
+        try:
+            found += sum(data is not None for data in place.get(names))
+        except BackendUnavailableError:
+            continue
+    return found
+
+
+def problems(parts: Parts) -> list[str]:
+    """What is wrong with the files of blocks; empty if nothing is."""
+    with parts.store.read() as tx:
+        rows = tx.blocks.all()
+        doomed = set(tx.blocks.doomed(_ANY_TIME))
+    wanted = {row.name: row for row in rows}
+    whole: set[str] = set()
+    damaged, orphans, found = 0, 0, []
+    for place in parts.blobs:
+        try:
+            for name, good in _checked(place, list(wanted.values())):
+                whole |= {name} if good else set()
+                damaged += not good
+            orphans += len(set(place.names()) - set(wanted) - doomed)
+        except BackendUnavailableError as error:
+            found.append(f"files of blocks in {place.name} were not checked: {error}")
+    missing = len(set(wanted) - whole)
+    said = {
+        "files of blocks are not what was written; they are computed again": damaged,
+        "blocks have no whole file; they are computed again": missing,
+        "files of blocks belong to no block; open the store again to remove them": orphans,
+    }
+    return found + [f"{count} {what}" for what, count in said.items() if count]
+
+
+def _checked(place: BlobStore, rows: Sequence[BlockRow]) -> Iterator[tuple[str, bool]]:
+    """The names of the files that are there, and whether they are whole."""
+    for at in range(0, len(rows), _BATCH):
+        batch = rows[at : at + _BATCH]
+        for row, data in zip(batch, place.get([r.name for r in batch]), strict=True):
+            if data is not None:
+                yield row.name, len(data) == row.size and _sums_up(data, row.checksum)
+
+
+def _sums_up(data: memoryview, checksum: bytes) -> bool:
+    try:
+        import xxhash
+    except ImportError:  # the base install: sizes tell of files that were cut
+        return True
+    return bool(xxhash.xxh3_128_digest(data) == checksum)
+
+
+def _drop(place: BlobStore, names: Iterable[str]) -> bool:
+    try:
+        place.drop(names)
+    except BackendUnavailableError:
+        return False
+    return True
+
+
+def _names(place: BlobStore) -> set[str] | None:
+    try:
+        return set(place.names())
+    except BackendUnavailableError:
+        return None
+
+
+def _places(tx: Transaction) -> set[str]:
+    return set(json.loads(tx.ledger.meta(_PLACES) or "[]"))
