@@ -9,7 +9,9 @@ from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mneme.app.activation.engines import KVSettings
 from mneme.app.memory import MemoryOS
+from mneme.backends.blobs.folder import FolderBlobs
 from mneme.backends.embedders.checked import CheckedEmbedder
 from mneme.backends.query_door import SqliteQueryDoor
 from mneme.backends.sqlite.store import SqliteStore
@@ -33,11 +35,12 @@ if TYPE_CHECKING:
     from mneme.core.clock import Clock
     from mneme.core.engine import Engine, RemoteEngine
     from mneme.core.protocols import Embedder, LanguageModel, TokenCounter
-    from mneme.core.store import Store
+    from mneme.core.store import BlobStore, Store
 
 _log = getLogger(__name__)
 _SECRET = "secret"  # the name under which a store keeps the key of its hashes
 _SECRET_BYTES = 32
+_ACTIVATION = "activation"  # the folder of blocks within that of a store
 _REMOTE = ("openai", "ollama")
 _LLM_PACKAGES = ("httpx2", "fastjsonschema")
 _ENGINE_PACKAGES = ("torch", "transformers", "safetensors", "accelerate", "xxhash")
@@ -105,6 +108,7 @@ def build(
         ),
         actor=settings.actor,
         secret=_secret(store, outside.random_bytes),
+        blobs=_blobs(settings, store.folder),
     )
     vault = Vault(parts, index_bytes=settings.index_bytes)
     model = outside.model or _language_model(settings, StoreAccount(store))
@@ -118,8 +122,32 @@ def build(
     )
     return MemoryOS(
         vault, counter=counter, door=SqliteQueryDoor(), limits=limits,
-        with_worker=settings.worker, model=model, learn=settings.learn, sleeps=settings.sleep,
+        kv=_kv(settings, store.folder), with_worker=settings.worker, model=model,
+        learn=settings.learn, sleeps=settings.sleep,
     )  # fmt: skip
+
+
+def _blobs(settings: Settings, folder: Path) -> tuple[BlobStore, ...]:
+    """Where files of blocks lie: beside the store, and on a server if there is one."""
+    near = FolderBlobs(folder / _ACTIVATION)
+    if settings.kv_remote is None:
+        return (near,)
+    from mneme.backends.blobs.redis import RedisBlobs
+
+    return (near, RedisBlobs(settings.kv_remote))
+
+
+def _kv(settings: Settings, folder: Path) -> KVSettings:
+    return KVSettings(
+        folder=folder / _ACTIVATION,
+        block_tokens=settings.kv_block_tokens,
+        form=settings.kv_form,
+        host_bytes=settings.kv_host_bytes,
+        device_bytes=settings.kv_device_bytes,
+        disk_bytes=settings.kv_disk_bytes,
+        eviction=settings.kv_eviction,
+        verify=settings.kv_verify,
+    )
 
 
 def _folder(target: str | Path | None) -> Path:

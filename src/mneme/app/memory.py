@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
@@ -12,13 +14,16 @@ from mneme.schedule.jobs import Jobs
 from mneme.schedule.usage import Usage
 from mneme.schedule.worker import Worker
 from mneme.vault import audit
+from mneme.vault.stale import PREFILL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from mneme.app.activation.engines import KVSettings
     from mneme.core.cube import MemCube
+    from mneme.core.engine import Engine, RemoteEngine
     from mneme.core.protocols import LanguageModel, TokenCounter
     from mneme.core.tabular import QueryDoor
     from mneme.ingest.reader import Limits
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
     Target = str | Sequence[str] | None
 
 
+from mneme.app.activation.engines import Engines, is_remote
+from mneme.app.activation.promote import hurry, prefilling
 from mneme.app.handlers import handlers_of
 from mneme.app.namespace import Namespace
 from mneme.app.shared import Shared
@@ -48,6 +55,7 @@ class MemoryOS:
         counter: TokenCounter,
         door: QueryDoor,
         limits: Limits,
+        kv: KVSettings,
         with_worker: bool = True,
         model: LanguageModel | None = None,
         learn: bool = False,
@@ -58,6 +66,10 @@ class MemoryOS:
         self._jobs = Jobs(vault, self._usage)
         listener = Listener(vault, model=model)
         self._jobs.handle(handlers_of(vault, self._jobs, listener, model, sleeps=sleeps))
+        self._engines = Engines(
+            vault, kv, counter=counter, chance=random.random, used=self._usage.count_blocks
+        )
+        self._jobs.handle({PREFILL: prefilling(vault, self._engines)})
         self._worker = Worker(self._jobs, vault.parts.clock) if with_worker else None
         self._closed = False
         self._shared = Shared(
@@ -71,8 +83,9 @@ class MemoryOS:
             door=door,
             model=model,
             learn=learn,
+            engines=self._engines,
         )
-        vault.eraser.caches.append(door.let_go)
+        vault.eraser.caches += [door.let_go, self._engines.let_go]
         self._wake()  # another process may have left jobs behind
 
     def __enter__(self) -> Self:
@@ -92,6 +105,24 @@ class MemoryOS:
         start = checks.text_of(prefix, name="prefix", max_bytes=1024) if prefix != "" else ""
         with self.vault.parts.store.read() as tx:
             return tx.cubes.namespaces(start, self.vault.parts.clock.now_us())
+
+    @strict
+    def attach(self, engine: Engine | RemoteEngine) -> None:
+        """Let a model use the memory: cubes can become keys and values for it, and be asked.
+
+        Args:
+            engine: What `mneme.engine(path)` or `mneme.remote_engine(...)` gives. What an edit
+                made stale for it is built again by a job.
+        """
+        self._engines.attach(engine)
+        if not is_remote(engine):
+            hurry(self.vault, engine.fingerprint)
+            self._wake()
+
+    @strict
+    def detach(self, engine: Engine | RemoteEngine) -> None:
+        """Let go of a model; what was built for it stays on disk."""
+        self._engines.detach(engine)
 
     @strict
     def drain(self, timeout_s: float | None = None) -> int:
@@ -140,8 +171,10 @@ class MemoryOS:
 
     @strict
     def stats(self) -> Stats:
-        """Counts, bytes and job states."""
-        return self.vault.upkeep.stats()
+        """Counts, bytes and job states; what keys and values saved in this process."""
+        known = self.vault.upkeep.stats()
+        in_memory = {f"activation {tier}": n for tier, n in self._engines.bytes().items()}
+        return replace(known, bytes=known.bytes | in_memory, ledger=self._engines.ledger.sums())
 
     def close(self) -> None:
         """Stop background work and close the store."""
@@ -150,6 +183,7 @@ class MemoryOS:
         self._closed = True
         if self._worker is not None:
             self._worker.stop()
+        self._engines.close()
         try:
             self._usage.flush()
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mneme.app.activation.verbs import ActivationVerbs
 from mneme.app.experience import ExperienceVerbs
 from mneme.app.learning import LearningVerbs
 from mneme.app.sleep import SleepVerbs
@@ -44,7 +45,15 @@ if TYPE_CHECKING:
 _CATCH_UP_S = 0.5  # that a context waits at most for turns to be read
 
 
-class Namespace(ExperienceVerbs, LearningVerbs, WorkingVerbs, SleepVerbs, TaskVerbs, TableVerbs):
+class Namespace(
+    ActivationVerbs,
+    ExperienceVerbs,
+    LearningVerbs,
+    WorkingVerbs,
+    SleepVerbs,
+    TaskVerbs,
+    TableVerbs,
+):
     """The memories of one owner; nothing of another is within reach."""
 
     def __init__(self, shared: Shared, path: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mneme.app.activation.engines import Engines
     from mneme.core.protocols import LanguageModel, TokenCounter
     from mneme.core.tabular import QueryDoor
     from mneme.ingest.reader import Limits
@@ -28,5 +29,6 @@ class Shared:
     catch_up: Callable[[str, float], None]
     counter: TokenCounter
     door: QueryDoor
+    engines: Engines
     model: LanguageModel | None = None
     learn: bool = False  # whether feedback teaches the ranking

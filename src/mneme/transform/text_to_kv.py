@@ -125,6 +125,7 @@ class Prefiller:
             engine=self._memory.engine.fingerprint,
             form=order.form,
             tokens=len(tokens),
+            method="prefill" if order.policy is None else "thinned",
             extra={"error": error, "seconds": round(run.cost_s, 6)},
         )
         return self._vault.blocks.keep(path, header, run.blocks.rows)
@@ -142,6 +143,7 @@ class Prefiller:
                 f"{self._disk_bytes}; raise it, or use a smaller form such as int8"
             )
         rows = [row for row in blocks.rows if row.name in blocks.files]
+        self._vault.blocks.expect([row.name for row in rows])
         self._memory.tiers.keep(blocks.files, rows)
 
     def _check_length(self, tokens: Sequence[int]) -> None:
@@ -162,7 +164,8 @@ class Prefiller:
             opening = memory.open(ExactOnly(index), salt, [*tokens, tokens[-1]])
             keys = run_keys(fingerprint, salt, tokens, block=memory.block)
             known = {row.key: row for row in index.of_keys(keys) if row.form == order.form}
-        self._vault.blocks.drop([row.number for row in opening.lost])
+        if opening.lost:
+            self._vault.blocks.drop([row.number for row in opening.lost])
         begun = perf_counter()
         if opening.tokens < len(tokens):
             opening.session.feed(tokens[opening.tokens :])

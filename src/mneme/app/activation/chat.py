@@ -7,12 +7,12 @@ from logging import getLogger
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from mneme.app.activation.keep import Computed
+from mneme.app.activation.keep import Computed, is_composed
 from mneme.app.activation.reply import PlanItem, Reply
 from mneme.core.errors import InvalidInputError, MnemeError
 from mneme.memories.activation.keys import salt_of
 from mneme.memories.activation.ledger import Timings, break_even
-from mneme.memories.activation.prompt import messages_of, stable_tokens
+from mneme.memories.activation.prompt import common, messages_of, stable_tokens
 from mneme.recall.pack import pack
 from mneme.recall.plan import choose_carriers, not_said_by
 from mneme.transform.text_to_kv import promoted_of, texts_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mneme.memories.activation.memory import Opening
     from mneme.memories.activation.prompt import Promoted
     from mneme.recall.context import Context, Hit
+    from mneme.transform.text_to_kv import Text
     from mneme.vault.blocks import Carrier
     from mneme.vault.vault import Vault
 
@@ -59,13 +60,15 @@ class Prompt:
 
     Attributes:
         carriers: Whose texts stand at its head, in order.
-        promoted: Those texts, one list for each carrier.
+        texts: Those texts, one list for each carrier.
+        promoted: The same as they stand in the prompt.
         context: The recalled text.
         tokens: All of it.
         stable: How many tokens of it are the head.
     """
 
     carriers: Sequence[Carrier]
+    texts: Sequence[Sequence[Text]]
     promoted: Sequence[Sequence[Promoted]]
     context: Context
     tokens: list[int]
@@ -125,7 +128,7 @@ class Chat:
         carriers = [
             each
             for each in self._vault.blocks.carriers(asking.path, engine.fingerprint)
-            if not each.composed
+            if not is_composed(each.row)
         ]
         question = engine.count(asking.said[-1]["content"])
         room = engine.window - asking.max_new_tokens - asking.budget_tokens - question
@@ -145,24 +148,21 @@ class Chat:
 
     def _rendered(self, asking: Asking, carriers: Sequence[Carrier]) -> Prompt:
         engine = self._attached.engine
-        promoted = [
-            promoted_of(texts_of(self._vault, asking.path, each.source_ids), engine.special)
-            for each in carriers
-        ]
+        texts = [texts_of(self._vault, asking.path, each.source_ids) for each in carriers]
+        promoted = [promoted_of(each, engine.special) for each in texts]
         covered = {cube_id for each in carriers for cube_id in each.source_ids}
         context = pack(
             not_said_by(asking.hits, covered),
             budget_tokens=asking.budget_tokens,
             counter=_EngineCounter(self._attached),
         )
-        texts = [text for each in promoted for text in each]
+        head = [text for each in promoted for text in each]
         plain = not engine.has_template
-        tokens = engine.render(messages_of(texts, asking.said, context.text, plain=plain))
-        stable = stable_tokens(engine, texts) if texts else []
-        if tokens[: len(stable)] != stable:  # a template that changed within the call
-            stable = []
+        tokens = engine.render(messages_of(head, asking.said, context.text, plain=plain))
+        stable = common([stable_tokens(engine, head), tokens]) if head else []
         return Prompt(
             carriers=carriers,
+            texts=texts,
             promoted=promoted,
             context=context,
             tokens=tokens,
@@ -197,6 +197,7 @@ class Chat:
         kept = Computed(
             tokens=prompt.tokens[: prompt.stable],
             carriers=prompt.carriers,
+            texts=[text for each in prompt.texts for text in each],
             opening=opening,
             cost_s=opening.built_s + prefill_s * _share(prompt, opening),
         )

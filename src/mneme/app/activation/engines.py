@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from typing_extensions import TypeIs
+
     from mneme.core.engine import Engine, RemoteEngine
     from mneme.core.protocols import TokenCounter
     from mneme.memories.activation.builders import Builders
     from mneme.memories.activation.memory import ActivationMemory
     from mneme.vault.vault import Vault
-    from typing_extensions import TypeIs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +129,7 @@ class Engines:
         if is_remote(engine):
             return RemoteChat(self._vault, engine, self._counter)
         attached = self.get(engine)
-        keeper = Keeper(
-            self._vault, attached, self._prefiller(attached), form=self.settings.form
-        )
+        keeper = Keeper(self._vault, attached, self._prefiller(attached), form=self.settings.form)
         return Chat(
             self._vault, attached, self.settings, chance=self._chance, used=self._used,
             keeper=keeper,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from logging import getLogger
 from typing import TYPE_CHECKING
@@ -15,12 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mneme.app.activation.engines import Attached
+    from mneme.core.rows import VersionRow
     from mneme.memories.activation.memory import Opening
-    from mneme.transform.text_to_kv import Prefiller
+    from mneme.transform.text_to_kv import Prefiller, Text
     from mneme.vault.blocks import Carrier
     from mneme.vault.vault import Vault
 
 _log = getLogger(__name__)
+COMPOSED = "composed"  # in the metadata of a head that several carriers make up
+
+
+def is_composed(row: VersionRow) -> bool:
+    """Whether an activation cube was made by a chat, of several that were promoted."""
+    return row.metadata is not None and COMPOSED in json.loads(row.metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +37,15 @@ class Computed:
 
     Attributes:
         tokens: Of the head.
-        carriers: Whose texts are in it.
+        carriers: What stands in it.
+        texts: Of their sources, as they were read, in order.
         opening: What was found of it, and the session.
         cost_s: Seconds that computing all of it takes.
     """
 
     tokens: Sequence[int]
     carriers: Sequence[Carrier]
+    texts: Sequence[Text]
     opening: Opening
     cost_s: float
 
@@ -83,12 +93,11 @@ class Keeper:
             known={row.key: row for row in opening.rows if row.form == form},
         )  # fmt: skip
         self._prefiller.store(blocks)
-        sources = [source for each in carriers for source in each.sources]
         header = Prefilled(
-            sources=tuple(sources),
+            sources=tuple((text.row.id, text.row.version) for text in computed.texts),
             engine=engine.fingerprint,
             form=form,
             tokens=len(computed.tokens),
-            extra={"composed": [each.row.id for each in carriers]} if len(carriers) > 1 else {},
+            extra={COMPOSED: [each.row.id for each in carriers]} if len(carriers) > 1 else {},
         )
         self._vault.blocks.keep(path, header, blocks.rows)

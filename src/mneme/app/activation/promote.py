@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from mneme.core.errors import BackendUnavailableError, CubeNotFoundError, InvalidInputError
+from mneme.core.errors import (
+    BackendUnavailableError,
+    CubeNotFoundError,
+    GateFailedError,
+    InvalidInputError,
+)
 from mneme.core.lifecycle import State
 from mneme.transform.text_to_kv import order_of
 from mneme.vault.codec import sources_of
 from mneme.vault.draft import Prefilled
 from mneme.vault.read import LISTED
+from mneme.vault.stale import PREFILL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mneme.app.activation.engines import Attached, Engines
     from mneme.core.cube import MemCube
-    from mneme.core.rows import Condition, JobRow, VersionRow
+    from mneme.core.rows import Condition, JobRow
     from mneme.transform.text_to_kv import Order, Prefiller
     from mneme.vault.vault import Vault
 
     Handler = Callable[[JobRow], None]
-
-PREFILL: Final = "prefill"  # the job that builds keys and values again
 
 
 class Promoter:
@@ -93,22 +97,37 @@ def prefilling(vault: Vault, engines: Engines) -> Handler:
 
     def prefill(job: JobRow) -> None:
         told = json.loads(job.payload)
+        path, cube_id = told["namespace"], told["cube"]
         try:
-            row = vault.reader.header(told["namespace"], told["cube"])
+            row, ids, form = vault.blocks.header_of(path, cube_id)
         except CubeNotFoundError:
             return  # forgotten or erased meanwhile
-        if row.state not in {State.GENERATED, State.ARCHIVED} or row.kind != "activation":
+        if row.state not in {State.GENERATED, State.ARCHIVED} or row.model is None:
             return
-        header = json.loads(row.metadata or "{}")
-        attached = engines.find(header["engine"])
+        attached = engines.find(row.model)
         if attached is None:
             raise BackendUnavailableError("the engine of this activation cube is not attached")
-        ids = source_ids(row)
-        engines.promoter(attached.engine).build(told["namespace"], ids, order_of(header["form"]))
+        try:
+            engines.promoter(attached.engine).build(path, ids, order_of(form))
+        except (GateFailedError, InvalidInputError) as error:  # another try would say the same
+            vault.blocks.refuse(path, cube_id, error.message)
+        except CubeNotFoundError:
+            return  # a source went: so did the cube
 
     return prefill
 
 
-def source_ids(row: VersionRow) -> list[str]:
-    """The cubes whose text an activation cube says, in their order in the prompt."""
-    return list(dict.fromkeys(span.cube_id for span in sources_of(row)))
+def hurry(vault: Vault, fingerprint: str) -> None:
+    """Have what waits for an engine built now, since it is there."""
+    now = vault.parts.clock.now_us()
+    with vault.parts.store.read() as tx:
+        waiting = [job for job in tx.ledger.jobs() if job.kind == PREFILL and job.due_at > now]
+    for job in waiting:
+        told = json.loads(job.payload)
+        try:
+            row, _, _ = vault.blocks.header_of(told["namespace"], told["cube"])
+        except CubeNotFoundError:
+            continue
+        if row.model == fingerprint:
+            with vault.parts.store.write() as tx:
+                tx.ledger.enqueue(PREFILL, job.unique_key, job.payload, now)

@@ -8,6 +8,7 @@ from mneme.app.activation import asked as checked
 from mneme.app.activation.chat import Asking
 from mneme.app.activation.promote import groups_of
 from mneme.core.errors import InvalidInputError
+from mneme.core.lifecycle import State
 from mneme.core.strict import strict
 from mneme.ingest import checks
 from mneme.recall import asking
@@ -104,12 +105,12 @@ class ActivationVerbs:
             CubeNotFoundError: No readable cube of that id.
             InvalidInputError: It has no carrier.
         """
-        cube_id = checks.id_of(id)
-        carriers = self._vault.blocks.carriers_of(self.path, cube_id)
+        cube = self._vault.reader.get(self.path, checks.id_of(id))
+        carriers = [cube] if cube.kind != "plaintext" else self._carriers_of(cube.id)
         if not carriers:
-            raise InvalidInputError(f"cube {cube_id!r} has no carrier; there is nothing to drop")
+            raise InvalidInputError(f"cube {cube.id!r} has no carrier; there is nothing to drop")
         for carrier in carriers:
-            self._vault.blocks.demote(self.path, carrier)
+            self._vault.blocks.demote(self.path, carrier.id)
         self._shared.engines.let_go(self.path)
 
     @strict
@@ -166,3 +167,10 @@ class ActivationVerbs:
         given = {"query": question, "limit": asking.CANDIDATES}
         asked = asking.asked_of(given, self._shared.limits.zone, clock)
         return self._shared.searcher.found(self.path, asked)
+
+    def _carriers_of(self, cube_id: str) -> Cubes:
+        return [
+            cube
+            for cube in self._vault.reader.derived(self.path, cube_id)
+            if cube.kind == "activation" and cube.state != State.ARCHIVED
+        ]

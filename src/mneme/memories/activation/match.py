@@ -91,10 +91,10 @@ def _chain_rows(
     rows: list[BlockRow] = []
     size = block * _TOKEN_BYTES
     for number, key in enumerate(keys[1:]):
-        row = best.get(key)
-        if row is None or row.tokens != said[number * size : (number + 1) * size]:
+        found = best.get(key)
+        if found is None or found.tokens != said[number * size : (number + 1) * size]:
             break
-        rows.append(row)
+        rows.append(found)
     return rows
 
 
