@@ -19,7 +19,8 @@ from mneme.backends.sqlite import upkeep
 from mneme.backends.sqlite.connection import our_errors
 from mneme.backends.sqlite.raw_bytes import files_of, pieces, reading
 from mneme.backends.sqlite.store import SqliteStore
-from mneme.testing.store_contract import StoreContract, add, text_row, version_row
+from mneme.testing.store_contract import StoreContract
+from mneme.testing.store_rows import add, text_row, version_row
 
 
 @pytest.fixture

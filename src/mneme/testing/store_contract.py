@@ -8,46 +8,24 @@ class TestMyStore(StoreContract):
 from __future__ import annotations
 
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from mneme.core.rows import AuditRow, Condition, Selection, Spent, TextRow, VersionRow
+from mneme.core.rows import AuditRow, Condition, Selection, Spent
 from mneme.core.tabular import TableRow
+from mneme.testing.block_rows_contract import BlockRowsContract
+from mneme.testing.store_rows import add, text_row, version_row
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mneme.core.rows import Namespace
-    from mneme.core.store import Store, Transaction
+    from mneme.core.store import Store
 
 _SECOND = 1_000_000
-_SPAN = (0).to_bytes(4, "little") + (5).to_bytes(4, "little") + (1).to_bytes(4, "little")
 
 
-def version_row(key: int, version: int = 1, **changes: Any) -> VersionRow:  # noqa: ANN401
-    """A version with usual fields; cube `key` has the id `cube-key`."""
-    row = VersionRow(
-        key, version, version, f"cube-{key}", "plaintext", "turn", "activated", None, "s", "user",
-        None, None, None, None, version * _SECOND, None, None, None, None, 0, "user", "verbatim",
-        "local", None, "trusted", None,
-    )  # fmt: skip
-    return row._replace(**changes)
-
-
-def text_row(key: int, version: int = 1, body: str = "A text.") -> TextRow:
-    """A text with an index entry of one passage and no vector."""
-    return TextRow(key, version, body, b"salt", 0, b"", _SPAN, b"term", None, None)
-
-
-def add(tx: Transaction, path: str, *keys: int) -> Namespace:
-    """Cubes with one version each."""
-    namespace = tx.cubes.touch_namespace(path)
-    tx.cubes.add(namespace, [version_row(key) for key in keys], [text_row(key) for key in keys])
-    return namespace
-
-
-class StoreContract:
+class StoreContract(BlockRowsContract):
     """The laws of `mneme.core.store.Store`."""
 
     def test_what_was_written_is_read_by_all(self, store: Store) -> None:

@@ -30,6 +30,7 @@ from mneme.vault.stale import (
     enqueue_sweep,
     facts_of,
     has_ended,
+    prefill_name,
     release,
 )
 
@@ -296,6 +297,7 @@ class Blocks:
                 raise FrozenCubeError(cube_id, "demote", "held" if row.hold else "frozen")
             namespace = tx.cubes.touch_namespace(path)
             release(tx, self._parts, row.key)
+            tx.ledger.drop_waiting(prefill_name(path, cube_id))
             verb = "demote" if why == DEMOTED else "refuse"
             row = self._lives.write(tx, path, namespace, ended(row, why, detail), verb)
         self.sweep()

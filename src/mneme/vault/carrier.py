@@ -18,7 +18,7 @@ from mneme.vault import audit
 from mneme.vault.codec import canonical_json, sources_json, sources_of
 from mneme.vault.life import FORGOTTEN_WITH
 from mneme.vault.marks import DERIVED
-from mneme.vault.stale import ACTIVATION, CARRIES, carriers_of, facts_of
+from mneme.vault.stale import ACTIVATION, CARRIES, carriers_of, facts_of, has_ended, said_in
 from mneme.vault.write import enqueue_followers
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class CarrierWriter:
             raise InvalidInputError("an activation cube has at least one source")
         known = self.same(tx, path, header)
         row = _described(tx, known or _blank(self._parts), header, sources)
+        if known is not None and row.sources == known.sources and not has_ended(known):
+            facts = facts_of(known) | facts
         row = row._replace(metadata=canonical_json(facts), prior_state=None)
         if known is None:
             row = self._insert(tx, path, row._replace(state=state.value), sources)
@@ -159,6 +161,6 @@ def source_ids(row: VersionRow) -> tuple[str, ...]:
 
 
 def says_same(tx: Transaction, row: VersionRow, version: int) -> bool:
-    """Whether a cube still has the text of one of its versions."""
+    """Whether a cube still says what one of its versions said."""
     found = tx.cubes.version_at(row.key, version)
-    return found is not None and found[1].text_version == row.text_version
+    return found is not None and said_in(found[1]) == said_in(row)

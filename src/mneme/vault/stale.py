@@ -69,6 +69,16 @@ def ended(row: VersionRow, why: str, detail: object = True) -> VersionRow:
     return row._replace(state=State.ARCHIVED.value)
 
 
+def said_in(row: VersionRow) -> tuple[object, ...]:
+    """What of a version stands in a prompt: its text, and what its title is made of."""
+    return row.text_version, row.type, row.event_at, row.trust
+
+
+def is_to_build(row: VersionRow) -> bool:
+    """Whether the blocks of an activation cube are to be computed: promised, or stale."""
+    return row.state == State.GENERATED or STALE in facts_of(row)
+
+
 def says_otherwise(tx: Transaction, ns: int, row: VersionRow) -> bool:
     """Whether a version that is to be written says another text than the current one."""
     if row.type == "table":  # its rows are its text
@@ -76,7 +86,7 @@ def says_otherwise(tx: Transaction, ns: int, row: VersionRow) -> bool:
     if row.method == "section" and row.state == State.ARCHIVED:  # its document says it no longer
         return True
     before = tx.cubes.current_of_keys(ns, [row.key])
-    return any(each.text_version != row.text_version for each in before)
+    return any(said_in(each) != said_in(row) for each in before)
 
 
 def let_go(
@@ -110,4 +120,9 @@ def enqueue_sweep(tx: Transaction, due_at: int) -> None:
 def enqueue_prefill(tx: Transaction, parts: Parts, path: str, cube_id: str) -> None:
     """Write the job that computes the blocks of an activation cube."""
     payload = canonical_json({"namespace": path, "cube": cube_id})
-    tx.ledger.enqueue(PREFILL, f"{PREFILL} {path} {cube_id}", payload, parts.clock.now_us())
+    tx.ledger.enqueue(PREFILL, prefill_name(path, cube_id), payload, parts.clock.now_us())
+
+
+def prefill_name(path: str, cube_id: str) -> str:
+    """The name of the job that computes the blocks of an activation cube."""
+    return f"{PREFILL} {path} {cube_id}"
