@@ -19,7 +19,7 @@ def codec_name(form: str) -> str:
     Raises:
         InvalidInputError: There is none of that name.
     """
-    name = form.rpartition("+")[2]
+    name = form.rpartition("+")[2].partition("@")[0]  # "lowrank@..." names its basis
     if name not in CODECS:
         raise InvalidInputError(f"form {form!r} is unknown; known: {', '.join(CODECS)}")
     return name
