@@ -26,6 +26,7 @@ from mneme.settings import Settings
 from mneme.vault.account import StoreAccount
 from mneme.vault.embedding import Embedding
 from mneme.vault.parts import Parts
+from mneme.vault.sweep import space_of
 from mneme.vault.vault import Vault
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Outside:
         embedder: Used instead of what the settings name.
         inline: Whether writes wait for that embedder's vectors.
         model: Used instead of the language model that the settings name.
+        blobs: Where files of blocks lie, instead of where the settings say, the nearest first.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -65,6 +67,7 @@ class Outside:
     embedder: Embedder | None = None
     inline: bool = True
     model: LanguageModel | None = None
+    blobs: tuple[BlobStore, ...] | None = None
 
 
 def build(
@@ -108,9 +111,12 @@ def build(
         ),
         actor=settings.actor,
         secret=_secret(store, outside.random_bytes),
-        blobs=_blobs(settings, store.folder),
+        blobs=_blobs(settings, store, outside.random_bytes)
+        if outside.blobs is None
+        else outside.blobs,
     )
     vault = Vault(parts, index_bytes=settings.index_bytes)
+    vault.blocks.tidy()
     model = outside.model or _language_model(settings, StoreAccount(store))
     limits = Limits(
         turn_bytes=settings.max_turn_bytes,
@@ -127,14 +133,21 @@ def build(
     )  # fmt: skip
 
 
-def _blobs(settings: Settings, folder: Path) -> tuple[BlobStore, ...]:
+def _blobs(
+    settings: Settings, store: SqliteStore, random_bytes: Callable[[int], bytes]
+) -> tuple[BlobStore, ...]:
     """Where files of blocks lie: beside the store, and on a server if there is one."""
-    near = FolderBlobs(folder / _ACTIVATION)
+    near = FolderBlobs(store.folder / _ACTIVATION)
     if settings.kv_remote is None:
         return (near,)
     from mneme.backends.blobs.redis import RedisBlobs
 
-    return (near, RedisBlobs(settings.kv_remote))
+    return (near, RedisBlobs(settings.kv_remote, store=space_of(store, random_bytes)))
+
+
+def block_folder(folder: str | Path) -> BlobStore:
+    """A folder for files of blocks that belongs to no store, to measure with."""
+    return FolderBlobs(Path(folder))
 
 
 def _kv(settings: Settings, folder: Path) -> KVSettings:
