@@ -39,6 +39,7 @@ from mneme.core.errors import (
 if TYPE_CHECKING:
     from mneme.aio import AsyncMemoryOS, AsyncNamespace
     from mneme.aio import open_async as aopen
+    from mneme.app.activation.reply import PlanItem, Reply
     from mneme.app.memory import MemoryOS
     from mneme.app.namespace import Namespace
     from mneme.app.tables import Table
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from mneme.core.report import ImportReport
     from mneme.core.tabular import QueryResult
     from mneme.ingest.bulk import AddReport
+    from mneme.memories.activation.ledger import Timings
     from mneme.memories.plaintext.tasks.step import Step
     from mneme.recall.advice import Advice
     from mneme.recall.context import Citation, Context, Hit
@@ -78,6 +80,9 @@ _LATER = {
     "Citation": ("mneme.recall.context", "Citation"),
     "Context": ("mneme.recall.context", "Context"),
     "Hit": ("mneme.recall.context", "Hit"),
+    "PlanItem": ("mneme.app.activation.reply", "PlanItem"),
+    "Reply": ("mneme.app.activation.reply", "Reply"),
+    "Timings": ("mneme.memories.activation.ledger", "Timings"),
     "QueryResult": ("mneme.core.tabular", "QueryResult"),
     "Step": ("mneme.memories.plaintext.tasks.step", "Step"),
     "Table": ("mneme.app.tables", "Table"),
@@ -122,8 +127,10 @@ __all__ = [
     "MnemeError",
     "Namespace",
     "Page",
+    "PlanItem",
     "QueryRefusedError",
     "QueryResult",
+    "Reply",
     "Report",
     "Settings",
     "Stats",
@@ -133,6 +140,7 @@ __all__ = [
     "StoreFullError",
     "Table",
     "Task",
+    "Timings",
     "Undone",
     "UnfitAnswerError",
     "UnknownArgumentError",

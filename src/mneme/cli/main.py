@@ -17,6 +17,7 @@ from mneme.cli import (
     bench,
     demo,
     doctor,
+    engine,
     experience,
     govern,
     health,
@@ -140,6 +141,11 @@ VERBS: dict[str, dict[str, Callable[..., None]]] = {
         "advise": experience.advise,
         "consolidate": experience.consolidate,
         "undo": experience.undo,
+    },
+    "With a model": {
+        "chat": engine.chat,
+        "promote": engine.promote,
+        "demote": engine.demote,
     },
     "Structure": {
         "task": structured.task,
