@@ -18,6 +18,7 @@ import torch
 
 from mneme.core.engine import Layer
 from mneme.core.errors import InvalidInputError
+from mneme.memories.activation.kv import join
 from mneme.memories.activation.positions import ensure_movable, move, unrotate
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _draft(
             elif sure == at:
                 sure = end
         tokens += part.tokens
-    kv = _joined(pieces, engine.device)
+    kv = join(pieces, engine.device)
     return Draft(tokens=tuple(tokens), kv=kv, sure=sure, moved=tuple(moved), gaps=tuple(gaps))
 
 
@@ -211,16 +212,6 @@ def _plain(engine: Engine, tokens: list[int]) -> Composed:
 
 def _positions(spans: Sequence[tuple[int, int]]) -> list[int]:
     return [at for first, end in spans for at in range(first, end)]
-
-
-def _joined(pieces: Sequence[KV], device: str) -> KV:
-    return tuple(
-        Layer(
-            torch.cat([layer.keys.to(device) for layer in layers], dim=1),
-            torch.cat([layer.values.to(device) for layer in layers], dim=1),
-        )
-        for layers in zip(*pieces, strict=True)
-    )
 
 
 def _zeros(like: KV, tokens: int) -> KV:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from mneme.core.engine import Layer
 from mneme.core.errors import InvalidInputError
+from mneme.memories.activation.kv import cut
 
 if TYPE_CHECKING:
-    from mneme.core.engine import KV, Engine
+    from mneme.core.engine import Engine
     from mneme.memories.activation.compose import Draft
 
 
@@ -115,16 +115,10 @@ def keys_at(engine: Engine, draft: Draft, layer: int) -> torch.Tensor:
             seen.append(keys[:, draft.sure :].clone())
             raise _SeenError
 
-    session = engine.session(_beginning(draft.kv, draft.sure))
+    session = engine.session(cut(draft.kv, 0, draft.sure) if draft.sure else None)
     try:
         with engine.observed(watch):
             session.feed(draft.tokens[draft.sure :])
     except _SeenError:
         return seen[0]
     raise InvalidInputError(f"the model showed no attention of layer {layer}")
-
-
-def _beginning(kv: KV, tokens: int) -> KV | None:
-    if not tokens:
-        return None
-    return tuple(Layer(keys[:, :tokens], values[:, :tokens]) for keys, values in kv)

@@ -9,39 +9,18 @@ Arithmetic is float32, whatever the keys are kept in; the result has their own t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from mneme.core.engine import Layer
-from mneme.core.errors import UnsuitedModelError
+from mneme.core.errors import InvalidInputError, UnsuitedModelError
+from mneme.memories.activation.kv import Held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mneme.core.engine import KV, Engine
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """Keys and values of some of the tokens of a run, ready to be the past of a session.
-
-    Attributes:
-        kv: All layers and heads hold the same number of tokens, each head perhaps others.
-        positions: For each layer int64 [key-value heads, tokens], rising along tokens: where the
-            tokens stand for which the keys are rotated.
-        position: Of the token that follows the run.
-    """
-
-    kv: KV
-    positions: tuple[torch.Tensor, ...]
-    position: int
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens each head holds."""
-        return int(self.positions[0].shape[-1])
 
 
 def ensure_movable(engine: Engine) -> None:
@@ -100,28 +79,39 @@ def move(kv: KV, engine: Engine, from_: int | None, to: int | None) -> KV:
 
 
 def shift(held: Held, engine: Engine, by: int) -> Held:
-    """The same tokens, standing `by` positions later (or earlier, if negative).
+    """What was kept of a thinned run, standing `by` positions later (or earlier, if negative).
 
     Raises:
+        InvalidInputError: The run was not thinned: `move` is for those.
         UnsuitedModelError: The positions of the model are not rotations of fixed frequencies.
     """
+    if held.positions is None:
+        raise InvalidInputError("no positions are known for these keys; use move")
     if by == 0:
         return held
     moved = tuple(
-        Layer(_shifted(layer.keys, engine, number, at, by), layer.values)
+        Layer(
+            _shifted(layer.keys, engine, number, at.to(layer.keys.device).long(), by), layer.values
+        )
         for number, (layer, at) in enumerate(zip(held.kv, held.positions, strict=True))
     )
-    places = tuple(at + by for at in held.positions)
-    return Held(kv=moved, positions=places, position=held.position + by)
+    return Held(moved, held.positions + by)
 
 
 def _shifted(
     keys: torch.Tensor, engine: Engine, layer: int, at: torch.Tensor, by: int
 ) -> torch.Tensor:
-    most = int(at.max()) + 1
-    cos, sin = _rope(engine, layer, range(max(most, most + by)), keys.device)
-    raw = _turn_back(keys.float(), cos[at], sin[at])
-    return _turn(raw, cos[at + by], sin[at + by]).to(keys.dtype)
+    low, most = int(at.min()), int(at.max()) + 1
+    raw = _turn_back(keys.float(), *_picked(engine, layer, range(low, most), at - low))
+    there = range(low + by, most + by)
+    return _turn(raw, *_picked(engine, layer, there, at - low)).to(keys.dtype)
+
+
+def _picked(
+    engine: Engine, layer: int, positions: range, at: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    cos, sin = _rope(engine, layer, positions, at.device)
+    return cos[at], sin[at]
 
 
 def _turned(kv: KV, engine: Engine, from_: int | None, to: int | None) -> KV:
