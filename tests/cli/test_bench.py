@@ -65,3 +65,32 @@ def test_a_file_without_questions_is_refused(shell: Shell, tmp_path: Path) -> No
     path = tmp_path / "notes.json"
     path.write_text("[{}]")
     assert shell.refused(1, "bench", str(path))["error"] == "ImportRefusedError"
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(shell: Shell) -> None:
+    assert "there is no file" in shell.refused(2, "bench", "nowhere.json")["message"]
+
+
+def test_ttft_wants_a_model(shell: Shell) -> None:
+    assert "--model" in shell.refused(2, "bench", "ttft")["message"]
+
+
+def test_ttft_of_no_model_is_refused(shell: Shell, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    refused = shell.refused(2, "bench", "ttft", "--model", str(tmp_path / "none"))
+    assert refused["error"] == "InvalidInputError"
+
+
+def test_ttft_measures_each_size_that_fits_the_window(shell: Shell, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from mneme.testing.tiny_models import tiny_model
+
+    model = str(tiny_model("llama", tmp_path / "model", max_position_embeddings=600))
+    report = shell.json("bench", "ttft", "--model", model)
+    assert [(row["memory_tokens"], row["question_tokens"]) for row in report["rows"]] == [(512, 32)]
+    row = report["rows"][0]
+    assert row["same_first_token"]
+    assert min(row["prefill_s"], row["host_s"], row["disk_s"], row["stored_bytes"]) > 0
+    out = shell.out("bench", "ttft", "--model", model)
+    assert "512" in out
+    assert "always the same" in out

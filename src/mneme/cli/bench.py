@@ -1,4 +1,7 @@
-"""The verb `bench`: how much of the evidence is found in a file of questions."""
+"""The verb `bench`: how much of the evidence is found in a file of questions; or what memory saves.
+
+The second, `bench ttft`, is in ttft.py.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from mneme.cli import render
 from mneme.cli.questions import Corpus, Question, read_corpora
 from mneme.cli.scores import DEPTH, mean_rows, percentile, score_sessions, score_turns
 from mneme.cli.store import opened, progress_bar
+from mneme.cli.ttft import bench_ttft
 
 if TYPE_CHECKING:
     from mneme import Namespace
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from mneme.cli.store import Progress
     from mneme.recall.context import Hit
 
+_TTFT = Path("ttft")
 _SHOWN = ("r@1", "r@5", "r@10", "r@20", "any@10", "ndcg@10", "S_all@5", "S_all@10")
 
 
@@ -39,9 +44,15 @@ def bench(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="LoCoMo or LongMemEval JSON (or .gz).", exists=True, dir_okay=False
+            metavar="FILE",
+            help="LoCoMo or LongMemEval JSON (or .gz); or [bold]ttft[/bold], to measure the time "
+            "to the first token with --model.",
         ),
     ],
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="FOLDER", help="With ttft: of a model (extra local)."),
+    ] = None,
     mode: Annotated[str, typer.Option(help="hybrid, lexical or dense.")] = "hybrid",
     limit: Annotated[
         int | None, typer.Option("--limit", help="Only so many conversations or haystacks.")
@@ -56,7 +67,15 @@ def bench(
 
     The ranking was fitted on parts of LoCoMo, LongMemEval and BEAM: on files that hold those parts
     the figures are higher than they would be on others.
+
+    With ttft in place of the file: print how much of the time to the first token is saved by keys
+    and values that were kept, with your model on your machine, and after how many uses that pays.
     """
+    if file == _TTFT:
+        bench_ttft(model, as_json=as_json)
+        return
+    if not file.is_file():
+        raise typer.BadParameter(f"there is no file {str(file)!r}", param_hint="FILE")
     corpora = read_corpora(file)[:limit]
     with (
         tempfile.TemporaryDirectory(prefix="mneme-bench-") as folder,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import random
 import statistics
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter, process_time
@@ -22,7 +23,7 @@ from mneme.memories.activation.memory import ActivationMemory
 from mneme.memories.activation.tiers import Tiers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mneme.core.engine import Engine
     from mneme.core.rows import BlockRow
@@ -217,10 +218,10 @@ class _Measuring:
         return int(opening.session.feed(prompt[opening.tokens :]).argmax().item())
 
     def _timed(self, what: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401 (its result)
-        gc.collect()
-        cpu, wall = process_time(), perf_counter()
-        result = work()
-        taken = Seconds(process_time() - cpu, perf_counter() - wall)
+        with _uncollected():
+            cpu, wall = process_time(), perf_counter()
+            result = work()
+            taken = Seconds(process_time() - cpu, perf_counter() - wall)
         self._seconds.setdefault(what, []).append(taken)
         return result
 
@@ -233,6 +234,18 @@ class _Measuring:
             host_bytes=host_bytes,
             device_bytes=0,
         )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector of garbage away, which would fall on some repeats alone."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def _tokens(engine: Engine, count: int, seed: str) -> list[int]:
