@@ -31,6 +31,11 @@ def received(sight: Sight, *, last: int | None = None) -> Tensor:
     return total
 
 
+def mean_received(sight: Sight) -> Tensor:
+    """[kv heads, tokens]: mean attention that a token got from those that can see it."""
+    return received(sight).sum(dim=1) / later_tokens(sight)
+
+
 def pooled(scores: Tensor, kernel: int) -> Tensor:
     """Scores, each the mean of its neighbourhood, so that tokens are kept with their context.
 

@@ -38,6 +38,7 @@ class About:
         exact: Whether answers are those of the whole memory.
         merges: Whether what it keeps is mixed with what it leaves out.
         keeps_fewer: Whether it may keep fewer tokens than it is allowed.
+        grain: Within how many tokens it meets the share that it is asked for.
         needs_surprise: Whether `narrow` wants the surprise of the tokens, kept from the build.
         extra: The extra of the package that it needs, if any.
     """
@@ -49,6 +50,7 @@ class About:
     exact: bool = False
     merges: bool = False
     keeps_fewer: bool = False
+    grain: int = 1
     needs_surprise: bool = False
     extra: str | None = None
 

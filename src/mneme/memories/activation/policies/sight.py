@@ -114,10 +114,14 @@ def observe(
     """
     scores: dict[int, Tensor] = {}
     asked: dict[int, list[Tensor]] = {}
+    scoring = False
     scaling = scaling_of(engine)
     stop = span.first + span.positions.shape[-1]
 
     def watch(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> None:
+        nonlocal scoring
+        if scoring:
+            return  # a pass of the engine's own, such as its proof of how it rotates
         asked.setdefault(layer, []).append(queries)
         if keys.shape[1] < stop + span.behind:
             return  # the engine feeds in parts; wait for the last one
@@ -134,7 +138,9 @@ def observe(
             scaling=scaling or queries.shape[-1] ** -0.5,
             engine=engine,
         )
+        scoring = True
         scores[layer] = score(sight)
+        scoring = False
 
     with torch.no_grad(), engine.observed(watch):
         session.feed(tokens)
