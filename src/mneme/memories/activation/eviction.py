@@ -134,12 +134,11 @@ class Gdsf:
     def victims(self, bytes_needed: int) -> list[str]:
         gone: list[str] = []
         while bytes_needed > 0 and self._blocks:
-            priority, name = heappop(self._heap)
-            if self._priorities.get(name) == priority and self._free(name):
-                self._clock = max(self._clock, priority)
-                bytes_needed -= self._blocks[name].size
-                gone.append(name)
-                self.drop(name)
+            name = self._least()
+            self._clock = max(self._clock, self._priorities[name])
+            bytes_needed -= self._blocks[name].size
+            gone.append(name)
+            self.drop(name)
         return gone
 
     def drop(self, name: str) -> None:
@@ -152,6 +151,13 @@ class Gdsf:
             if not self._children[block.parent]:
                 del self._children[block.parent]
                 self._offer(block.parent)
+
+    def _least(self) -> str:
+        while self._heap:
+            priority, name = heappop(self._heap)
+            if self._priorities.get(name) == priority and self._free(name):
+                return name
+        return min(self._blocks)  # only where parents were named in a circle
 
     def _free(self, name: str) -> bool:
         """Whether no block that follows it is here."""
@@ -222,4 +228,4 @@ def _tails_first(rows: Sequence[BlockRow], values: Sequence[float]) -> list[Bloc
         if not waits[parent]:
             for number in places.get(parent, ()):
                 heappush(heap, (values[number], -rows[number].start, number))
-    return ordered
+    return ordered if len(ordered) == len(rows) else [*rows]  # parents in a circle
