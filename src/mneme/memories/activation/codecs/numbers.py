@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mneme.core.errors import InvalidInputError
 
-LARGEST = 1e38  # so that a range, twice as long, is a float32
+LARGEST = 1e36  # so that a range, or the sum over a head's channels, is a float32
 _SMALLEST = torch.finfo(torch.bfloat16).tiny
 
 
@@ -19,7 +19,7 @@ def as_float32(numbers: Tensor) -> Tensor:
     """The numbers as float32.
 
     Raises:
-        InvalidInputError: Some are not numbers, or beyond 1e38.
+        InvalidInputError: Some are not numbers, or beyond 1e36.
     """
     floats = numbers.float()
     low, high = torch.aminmax(floats)
@@ -32,7 +32,7 @@ def narrowed(floats: Tensor, dtype: torch.dtype) -> Tensor:
     """In a dtype; what is beyond its range becomes its largest number, not infinite."""
     if dtype == torch.float16:
         most = torch.finfo(dtype).max
-        floats = floats.clamp(-most, most)
+        floats = floats.float().clamp(-most, most)  # bfloat16 does not have this number
     return floats.to(dtype)
 
 
