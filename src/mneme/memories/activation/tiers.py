@@ -314,7 +314,8 @@ class Tiers:
                     self.ahead.useful += row.name in self._unused
                     self._unused.discard(row.name)
             far = [n for n in sorted(files) if found.tier[n] not in {None, HOST}]
-            self._shelve([(rows[n], files[n]) for n in far])
+            fits = _fitting([row.size for row in rows], self._host.budget_bytes)
+            self._shelve([(rows[n], files[n]) for n in far if n < fits])
             for number in far:
                 if found.tier[number] != self._blobs[0].name:
                     self.behind.put(self._blobs[0], {rows[number].name: _own(files[number])})
@@ -323,16 +324,15 @@ class Tiers:
     def _move_to_device(self, rows: Sequence[BlockRow], found: Fetched) -> None:
         if not self._on_device.budget_bytes:
             return
-        new: list[tuple[BlockRow, Held, int]] = []
-        for row, held, tier in zip(rows, found.held, found.tier, strict=True):
-            if tier == DEVICE:
+        sizes = [0 if held is None else size_of(held.kv) for held in found.held]
+        fits = _fitting(sizes, self._on_device.budget_bytes)
+        for number in reversed(range(len(rows))):
+            row, held = rows[number], found.held[number]
+            if found.tier[number] == DEVICE:
                 self._on_device.touch(row.name)
-            elif held is not None:
-                new.append((row, held, size_of(held.kv)))
-        fits = _fitting([size for _, _, size in new], self._on_device.budget_bytes)
-        for row, held, size in reversed(new[:fits]):
-            kept = _OnDevice(row.checksum, held)
-            self._on_device.add(row, size, lambda kept=kept: kept)  # type: ignore[misc]
+            elif held is not None and number < fits:
+                kept = _OnDevice(row.checksum, held)
+                self._on_device.add(row, sizes[number], lambda kept=kept: kept)  # type: ignore[misc]
 
     def _shelve(self, files: Sequence[tuple[BlockRow, memoryview]]) -> set[str]:
         """Keep files of a chain in host memory, from its head as far as they fit; their names."""
