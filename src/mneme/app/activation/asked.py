@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mneme.core.errors import InvalidInputError
 from mneme.ingest import checks
-from mneme.memories.activation.forms import CODECS, codec_name
+from mneme.memories.activation.forms import CODECS
 from mneme.transform.text_to_kv import Order
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def order_of(codec: object, policy: object, keep: object) -> Order:
     """
     if not isinstance(codec, str):
         raise InvalidInputError(f"codec takes a name, not {codec!r:.80}")
-    if codec_name(codec) != codec:
+    if codec not in CODECS:
         raise InvalidInputError(f"codec takes one of {', '.join(CODECS)}, not {codec!r:.80}")
     share = share_of(keep, name="keep")
     if policy is None:
@@ -78,6 +78,9 @@ def order_of(codec: object, policy: object, keep: object) -> Order:
         return Order(codec=codec)
     if not isinstance(policy, str):
         raise InvalidInputError(f"policy takes a name, not {policy!r:.80}")
+    from mneme.memories.activation.policies import build_policy
+
+    build_policy(policy)  # says which there are
     return Order(codec=codec, policy=policy, keep=share)
 
 
