@@ -71,6 +71,8 @@ HARD: dict[str, tuple[str, dict[str, Any]]] = {
             "intermediate_size": [48] * 4,
         },
     ),
+    "cohere": ("cohere", {}),
+    "bert": ("bert", {}),
     "mamba": ("mamba", {"state_size": 4}),
     "qwen3-next": (
         "qwen3_next",
@@ -91,7 +93,7 @@ HARD: dict[str, tuple[str, dict[str, Any]]] = {
         {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 4},
     ),
 }
-"""Models with layers that share a cache, or that keep a state instead of keys and values."""
+"""Models that share a cache, rotate in pairs, read both ways, or keep a state instead of keys."""
 
 
 def tiny_model(

@@ -128,7 +128,10 @@ def _adapter(model: Any) -> str:  # noqa: ANN401
     known = getattr(model, "peft_config", None)
     if not known:
         return "none"
-    active = model.active_adapters
-    names = active() if callable(active) else active
-    names = [names] if isinstance(names, str) else list(names)
-    return _hash([[name, _plain(known[name].to_dict())] for name in names])
+    at_work = [
+        [name, sorted(layer.active_adapters), _plain(getattr(layer, "scaling", {}))]
+        for name, layer in sorted(model.named_modules())
+        if hasattr(layer, "active_adapters") and getattr(layer, "disable_adapters", None) is False
+    ]
+    configs = {name: _plain(config.to_dict()) for name, config in known.items()}
+    return _hash([configs, at_work]) if at_work else "none"

@@ -22,6 +22,7 @@ from transformers.utils import logging
 from mneme.core.errors import InvalidInputError, UnsuitedModelError
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_SPLITTERS = ("tokenizer.json", "tokenizer.model", "vocab.*", "*.tiktoken", "tekken.json", "*.spm")
 _WHOLE = {"PreTrainedTokenizerFast", "TokenizersBackend"}  # tokenizer.json says it all
 _WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError)
 _HERE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -114,6 +115,8 @@ def _config(folder: Path) -> Any:  # noqa: ANN401
 
 
 def _tokenizer(folder: Path) -> Any:  # noqa: ANN401
+    if not any(match for kind in _SPLITTERS for match in folder.glob(kind)):
+        raise InvalidInputError(f"{folder} has no tokenizer.json, so it has no tokenizer")
     said = folder / "tokenizer_config.json"
     auto: Any = AutoTokenizer
     try:

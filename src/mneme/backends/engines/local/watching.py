@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     from mneme.backends.engines.local.runner import Runner
 
 Watch = Callable[[int, Any, Any, Any], None]
-_NAME = "mneme-observed-{}"
+_PREFIX = "mneme-observed-"
 
 
 class _Watched(NamedTuple):
+    config: Any  # of the model that is watched
     watch: Watch
     layers: dict[int, int]  # from the model's number to ours
 
 
-_now: ContextVar[_Watched | None] = ContextVar("watched", default=None)
+_now: ContextVar[tuple[_Watched, ...]] = ContextVar("watched", default=())
 
 
 class Observation:
@@ -65,7 +66,7 @@ class Observation:
         text = self._runner.model.config.get_text_config(decoder=True)
         present = text._attn_implementation
         layers = {slot: number for number, slot in enumerate(self._runner.slots)}
-        token = _now.set(_Watched(watch, layers))
+        token = _now.set((*_now.get(), _Watched(text, watch, layers)))
         text._attn_implementation = _registered(present)
         try:
             yield
@@ -86,14 +87,15 @@ class Observation:
 
 def _registered(present: str) -> str:
     """The name of the implementation that shows what the present one is given."""
-    name = _NAME.format(present)
+    if present.startswith(_PREFIX):
+        return present
+    name = _PREFIX + present
     if name not in ALL_ATTENTION_FUNCTIONS:
 
         def attend(module: Any, query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            watched = _now.get()
-            number = None if watched is None else watched.layers.get(module.layer_idx)
-            if watched is not None and number is not None:
-                watched.watch(number, query[0], key[0], value[0])
+            for config, watch, layers in _now.get():
+                if module.config is config and module.layer_idx in layers:
+                    watch(layers[module.layer_idx], query[0], key[0], value[0])
             return _present(module, present)(module, query, key, value, *args, **kwargs)
 
         if present in ALL_MASK_ATTENTION_FUNCTIONS:
