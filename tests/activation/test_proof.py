@@ -79,6 +79,7 @@ def test_a_random_model_does_not_pass(tmp_path: Path) -> None:
 def test_prompts_that_tell_nothing_prove_nothing() -> None:
     assert PASSED.passed
     assert not replace(PASSED, planted=SMALL).passed
+    assert not replace(PASSED, planted=replace(LARGE, agreement=0.9)).passed
     assert not replace(PASSED, composed=LARGE).passed
     assert not replace(PASSED, tokens=3).passed
 
@@ -119,6 +120,7 @@ def test_prompts_are_cut_from_texts() -> None:
     prompts = prompts_of([range(100), range(500, 700)], samples=5, seed=2, head=[1, 2])
     assert len(prompts) == 5
     assert all(prompt.head == (1, 2) and len(prompt.parts) >= 3 for prompt in prompts)
+    assert any(contains(part, prompts[0].question) for part in prompts[0].parts)
     for part in prompts[0].parts:
         assert list(part) == list(range(part[0], part[0] + len(part)))
     assert prompts == prompts_of([range(100), range(500, 700)], samples=5, seed=2, head=[1, 2])
@@ -136,3 +138,8 @@ def test_bad_prompts_are_refused(latest: Engine, tmp_path: Path) -> None:
     sliding = mneme.engine(tiny_model("mistral-sliding", tmp_path))
     with pytest.raises(UnsuitedModelError):
         prove(sliding, random_prompts(sliding, samples=1))
+
+
+def contains(part: tuple[int, ...], some: tuple[int, ...]) -> bool:
+    starts = range(len(part) - len(some))  # something follows, to go on with
+    return any(part[start : start + len(some)] == some for start in starts)

@@ -4,8 +4,8 @@ In: an engine, prompts of several parts, and the way of composing. Out: a `Proof
 answers from composed keys and values are from those of a full prefill.
 
 A proof that could not fail proves nothing. So the same prompts are also run with parts left at the
-positions at which they were computed, which is wrong: if that passes, the prompts tell nothing of
-this model, and the proof does not pass.
+positions at which they were computed, which is wrong: unless that gives clearly other answers, the
+prompts tell nothing of this model, and the proof does not pass.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LEAST_AGREEMENT: Final = 0.95  # share of the tokens that a full prefill would choose
 MOST_DIVERGENCE: Final = 0.05  # nats, the mean over tokens
 MOST_ERROR: Final = 1.0  # of the greatest logit
+MOST_PLANTED: Final = 0.85  # agreement of what is wrong on purpose, or the prompts tell nothing
 LEAST_TOKENS: Final = 20  # compared, so that one that differs is within the agreement
 PART_TOKENS: Final = (16, 64, 32, 48)  # of the parts of a prompt, turn by turn
 HEAD_TOKENS: Final = 16
@@ -109,7 +110,7 @@ class Proof:
     @property
     def tells(self) -> bool:
         """Whether the prompts can tell right from wrong: what is wrong on purpose must fail."""
-        return not self.planted.small
+        return self.planted.agreement <= MOST_PLANTED and not self.planted.small
 
     def covers(self, engine: Engine, mend: Mend | None, *, behind_head: bool) -> bool:
         """Whether it passed for exactly this engine and way of composing."""
@@ -151,8 +152,9 @@ def prove(
 
     Args:
         engine: To be proven.
-        prompts: From texts such as it will be used on (`prompts_of`). None: `random_prompts`, to
-            which many models answer much the same at any position; then nothing is proven.
+        prompts: With questions such as it will be used for, or cut from such texts (`prompts_of`).
+            None: `random_prompts`, for models that continue what they saw before in a prompt;
+            others answer those much the same at any position, and then nothing is proven.
         mend: Which moved tokens are computed again; None: none.
         behind_head: Whether parts are computed behind the head, or on their own.
         answer_tokens: To compare, of each prompt.
@@ -199,6 +201,8 @@ def prompts_of(
 ) -> list[Prompt]:
     """Prompts cut from tokens of texts, at random places.
 
+    The question repeats some tokens of a part: a model that reads its prompt goes on as that does.
+
     Args:
         runs: Tokens of texts such as will be composed.
         samples: How many prompts.
@@ -212,14 +216,20 @@ def prompts_of(
     if not usable:
         raise InvalidInputError(f"no text has {max(PART_TOKENS)} tokens; give longer ones")
     rng = random.Random(seed)
-    return [
-        Prompt(
-            head=tuple(rng.choice(usable)[:HEAD_TOKENS] if head is None else head),
-            parts=tuple(_cut(rng, usable, size) for size in PART_TOKENS[: 3 + sample % 2]),
-            question=_cut(rng, usable, QUESTION_TOKENS),
-        )
-        for sample in range(samples)
-    ]
+    return [_prompt(rng, usable, head, PART_TOKENS[: 3 + number % 2]) for number in range(samples)]
+
+
+def _prompt(
+    rng: random.Random, runs: list[list[int]], head: Sequence[int] | None, sizes: Sequence[int]
+) -> Prompt:
+    parts = tuple(_cut(rng, runs, size) for size in sizes)
+    repeated = rng.choice([part for part in parts if len(part) > 2 * QUESTION_TOKENS])
+    start = rng.randrange(len(repeated) - 2 * QUESTION_TOKENS + 1)
+    return Prompt(
+        head=tuple(rng.choice(runs)[:HEAD_TOKENS] if head is None else head),
+        parts=parts,
+        question=repeated[start : start + QUESTION_TOKENS],
+    )
 
 
 def _cut(rng: random.Random, runs: list[list[int]], tokens: int) -> tuple[int, ...]:
