@@ -36,8 +36,8 @@ def read(
     data: bytes | bytearray | memoryview,
     form: str = "raw",
     tokens: int = 3,
-    dtype: Any = torch.float32,
-) -> Held:  # noqa: ANN401
+    dtype: Any = torch.float32,  # noqa: ANN401
+) -> Held:
     """A file with the right checksum."""
     return unpack(
         memoryview(data),
