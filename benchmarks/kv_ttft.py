@@ -72,7 +72,7 @@ def figures(row: Row) -> dict[str, Any]:
         "saved_from_disk": clocks(row.saved(DISK)),
         "disk_over_host": clocks(row.disk_over_host()),
         "storing": clocks(row.storing()),
-        "break_even_uses": row.break_even(),
+        "break_even_uses": row.break_even()[0],
     }
 
 

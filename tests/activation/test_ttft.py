@@ -63,9 +63,9 @@ def test_medians_and_shares_are_what_they_say() -> None:
     assert row.saved(HOST) == pytest.approx((0.8, 0.8))
     assert row.disk_over_host() == pytest.approx((0.5, 0.5))
     assert row.storing() == pytest.approx((0.25, 0.25))
-    assert row.break_even() == pytest.approx(10 / 7)
+    assert row.break_even() == pytest.approx((10 / 7, 10 / 7))
     row.seconds["disk"] = each(11)
-    assert row.break_even() is None
+    assert row.break_even() == (None, None)
 
 
 def test_a_window_that_is_too_small_is_told(engine: LocalEngine, tmp_path: Path) -> None:

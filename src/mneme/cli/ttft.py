@@ -72,7 +72,7 @@ def _figures(row: Row) -> dict[str, Any]:
         "build_s": row.median("build").wall,
         "store_s": row.median("store").wall,
         "stored_bytes": row.stored_bytes,
-        "break_even_uses": row.break_even(),
+        "break_even_uses": row.break_even()[1],
         "same_first_token": row.same_tokens,
     }
 

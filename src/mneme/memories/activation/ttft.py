@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mneme.core.errors import InvalidInputError
 from mneme.memories.activation.kv import cut
+from mneme.memories.activation.ledger import break_even
 from mneme.memories.activation.memory import ActivationMemory
 from mneme.memories.activation.tiers import Tiers
 
@@ -80,11 +81,14 @@ class Row:
         disk, host = self.median(DISK), self.median(HOST)
         return Seconds(disk.cpu / host.cpu - 1, disk.wall / host.wall - 1)
 
-    def break_even(self) -> float | None:
-        """Uses after which computing and keeping has come back, by the wall; None: never."""
-        cost = self.median(BUILD).wall + self.median(STORE).wall
-        saved = self.median(PREFILL).wall - self.median(DISK).wall
-        return cost / saved if saved > 0 else None
+    def break_even(self) -> tuple[float | None, float | None]:
+        """Uses after which computing and keeping has come back, by each clock; None: never."""
+        build, store = self.median(BUILD), self.median(STORE)
+        full, disk = self.median(PREFILL), self.median(DISK)
+        return (
+            break_even(build.cpu + store.cpu, full.cpu - disk.cpu),
+            break_even(build.wall + store.wall, full.wall - disk.wall),
+        )
 
 
 def measure_ttft(
