@@ -170,7 +170,10 @@ class Tiers:
                     self.behind.put(store, blobs)
 
     def warm(self, rows: Sequence[BlockRow], *, epoch: int | None = None) -> int:
-        """Bring files to host memory ahead of their use; how many came."""
+        """Bring files to host memory ahead of their use, as far as room is free; how many came.
+
+        They push nothing out, and are the first to go until they are used.
+        """
         epoch = self.epoch if epoch is None else epoch
         with self._lock:
             near = self._host.names() | self._on_device.names()
@@ -185,7 +188,9 @@ class Tiers:
         with self._lock:
             if epoch != self.epoch:
                 return 0
-            kept = self._shelve(came)
+            room = self._host.budget_bytes - self._host.bytes
+            fits = came[: _fitting([row.size for row, _ in came], room)]
+            kept = self._shelve([(row._replace(cost_s=0.0), view) for row, view in fits])
             self._unused |= kept
             self.ahead.brought += len(kept)
             return len(kept)
@@ -308,11 +313,9 @@ class Tiers:
         with self._lock:
             if epoch != self.epoch:
                 return
-            for row, tier in zip(reversed(rows), reversed(found.tier), strict=True):
-                if tier == HOST:
-                    self._host.touch(row.name)
-                    self.ahead.useful += row.name in self._unused
-                    self._unused.discard(row.name)
+            for number in reversed(range(len(rows))):
+                if found.tier[number] == HOST:
+                    self._used_in_host(rows[number], files[number])
             far = [n for n in sorted(files) if found.tier[n] not in {None, HOST}]
             fits = _fitting([row.size for row in rows], self._host.budget_bytes)
             self._shelve([(rows[n], files[n]) for n in far if n < fits])
@@ -320,6 +323,14 @@ class Tiers:
                 if found.tier[number] != self._blobs[0].name:
                     self.behind.put(self._blobs[0], {rows[number].name: _own(files[number])})
             self._move_to_device(rows, found)
+
+    def _used_in_host(self, row: BlockRow, view: memoryview) -> None:
+        if row.name in self._unused:  # now it has its worth
+            self.ahead.useful += 1
+            self._unused.discard(row.name)
+            self._shelve([(row, view)])
+        else:
+            self._host.touch(row.name)
 
     def _move_to_device(self, rows: Sequence[BlockRow], found: Fetched) -> None:
         if not self._on_device.budget_bytes:
