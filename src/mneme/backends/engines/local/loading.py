@@ -53,10 +53,13 @@ def load(
     place = _device(device)
     config = _config(folder)
     tokenizer = _tokenizer(folder)
-    model = _model(folder, config, _dtype(dtype), attention)
+    chosen: dict[str, Any] = {"dtype": _dtype(dtype), "device_map": {"": place}}
+    if attention is not None:
+        chosen["attn_implementation"] = attention
+    model = _model(folder, config, chosen)
     model.eval()
     model.requires_grad_(requires_grad=False)
-    return model.to(place), tokenizer
+    return model, tokenizer
 
 
 def _folder(path: str | Path) -> Path:
@@ -128,19 +131,12 @@ def _tokenizer(folder: Path) -> Any:  # noqa: ANN401
         raise InvalidInputError(f"{folder} has no tokenizer that loads: {error}") from error
 
 
-def _model(
-    folder: Path,
-    config: Any,  # noqa: ANN401
-    dtype: torch.dtype | str,
-    attention: str | None,
-) -> Any:  # noqa: ANN401
+def _model(folder: Path, config: Any, chosen: dict[str, Any]) -> Any:  # noqa: ANN401
     auto: Any = AutoModelForCausalLM
-    chosen = {} if attention is None else {"attn_implementation": attention}
     try:
         model, info = auto.from_pretrained(
             folder,
             config=config,
-            dtype=dtype,
             use_safetensors=True,
             output_loading_info=True,
             **_HERE,
