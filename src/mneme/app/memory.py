@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mneme.core.protocols import LanguageModel, TokenCounter
     from mneme.core.tabular import QueryDoor
     from mneme.ingest.reader import Limits
+    from mneme.memories.activation.proof import Proof
     from mneme.vault.audit import AuditEntry
     from mneme.vault.upkeep import Report, Stats
     from mneme.vault.vault import Vault
@@ -118,6 +119,20 @@ class MemoryOS:
         if not is_remote(engine):
             hurry(self.vault, engine.fingerprint)
             self._wake()
+
+    @strict
+    def prove(self, engine: Engine) -> Proof:
+        """Measure whether promoted texts may be moved to other places in prompts of a model.
+
+        An approximation (CacheBlend, EPIC) that saves the prefill of texts whose keys and values
+        were computed behind other texts. It is off for a model until this has passed for it; what
+        is found stays with the store.
+
+        Raises:
+            InvalidInputError: The engine is not attached.
+            UnsuitedModelError: The model's keys cannot be moved.
+        """
+        return self._engines.prove(engine)
 
     @strict
     def detach(self, engine: Engine | RemoteEngine) -> None:

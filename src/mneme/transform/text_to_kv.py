@@ -6,9 +6,11 @@ used; committed only if the text is still the one that was read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from time import perf_counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mneme.core.clock import from_us
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     Worst = Callable[[list[BlockRow]], list[BlockRow]]
 
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 _PROBE: Final = "What is said above?"
 _ROOM: Final = 64  # tokens of the window that a question and an answer need at least
 _ERRORS: Final = {"bf16": 0.05, "int8": 0.05, "int4": 0.5, "lowrank": 0.5}
@@ -102,8 +105,16 @@ class Prefiller:
         self._vault, self._memory = vault, memory
         self._disk_bytes, self._worst = disk_bytes, worst
 
-    def build(self, path: str, ids: Sequence[str], order: Order) -> tuple[VersionRow, str]:
+    def build(
+        self, path: str, ids: Sequence[str], order: Order, extra: Mapping[str, object] = _NOTHING
+    ) -> tuple[VersionRow, str]:
         """Compute, prove and keep the keys and values of cubes, in this order in one prompt.
+
+        Args:
+            path: Of the namespace.
+            ids: Of the cubes.
+            order: How to keep them.
+            extra: Further facts for the metadata.
 
         Raises:
             CubeNotFoundError: One of them is not readable.
@@ -126,7 +137,7 @@ class Prefiller:
             form=order.form,
             tokens=len(tokens),
             method="prefill" if order.policy is None else "thinned",
-            extra={"error": error, "seconds": round(run.cost_s, 6)},
+            extra={**extra, "error": error, "seconds": round(run.cost_s, 6)},
         )
         return self._vault.blocks.keep(path, header, run.blocks.rows)
 
@@ -160,10 +171,12 @@ class Prefiller:
 
         memory, salt = self._memory, salt_of(self._vault.parts.secret, path)
         fingerprint = memory.engine.fingerprint
+        epoch = memory.tiers.epoch
         with self._vault.blocks.matching(path, fingerprint) as index:
-            opening = memory.open(ExactOnly(index), salt, [*tokens, tokens[-1]])
+            match = memory.match(ExactOnly(index), salt, [*tokens, tokens[-1]])
             keys = run_keys(fingerprint, salt, tokens, block=memory.block)
             known = {row.key: row for row in index.of_keys(keys) if row.form == order.form}
+        opening = memory.open(match, epoch=epoch)
         if opening.lost:
             self._vault.blocks.drop([row.number for row in opening.lost])
         begun = perf_counter()

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 from mneme.app.activation.chat import Chat
 from mneme.app.activation.keep import Keeper
+from mneme.app.activation.opening import Opener
 from mneme.app.activation.promote import Promoter
+from mneme.app.activation.prompting import Prompter
+from mneme.app.activation.proofs import keep_proof, mend_in_use
 from mneme.app.activation.remote import Pins, RemoteChat
 from mneme.core.errors import InvalidInputError
 from mneme.memories.activation.ledger import Ledger
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from mneme.core.protocols import TokenCounter
     from mneme.memories.activation.builders import Builders
     from mneme.memories.activation.memory import ActivationMemory
+    from mneme.memories.activation.proof import Proof
     from mneme.vault.vault import Vault
 
 
@@ -122,20 +126,29 @@ class Engines:
         if is_remote(engine):
             return Pins(self._vault, engine, self._counter)
         attached = self.get(engine)
-        return Promoter(self._vault, attached, self._prefiller(attached))
+        return Promoter(self._vault, attached, self.prefiller(attached))
 
     def chat(self, engine: Engine | RemoteEngine) -> Chat | RemoteChat:
         """Chats with an engine that is attached, or one behind a server."""
         if is_remote(engine):
             return RemoteChat(self._vault, engine, self._counter)
         attached = self.get(engine)
-        keeper = Keeper(self._vault, attached, self._prefiller(attached), form=self.settings.form)
-        return Chat(
-            self._vault, attached, self.settings, chance=self._chance, used=self._used,
-            keeper=keeper,
-        )  # fmt: skip
+        opener = Opener(self._vault, attached, self.settings, chance=self._chance, used=self._used)
+        prefiller = self.prefiller(attached)
+        keeper = Keeper(self._vault, attached, prefiller, form=self.settings.form)
+        return Chat(engine, Prompter(self._vault, engine), opener, keeper)
 
-    def _prefiller(self, attached: Attached) -> Prefiller:
+    def prove(self, engine: Engine) -> Proof:
+        """Measure whether texts may be moved in prompts of an engine, and keep what came out."""
+        from mneme.memories.activation.proof import prove
+
+        attached = self.get(engine)
+        proof = prove(attached.engine, mend=mend_in_use())
+        keep_proof(self._vault, proof)
+        return proof
+
+    def prefiller(self, attached: Attached) -> Prefiller:
+        """Builds activation cubes for an engine."""
         from mneme.memories.activation.eviction import order
 
         return Prefiller(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from logging import getLogger
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from mneme.core.errors import MnemeError
 from mneme.memories.activation.forms import is_cuttable
 from mneme.memories.activation.keys import salt_of
 from mneme.vault.draft import Prefilled
+from mneme.vault.stale import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ COMPOSED = "composed"  # in the metadata of a head that several carriers make up
 
 def is_composed(row: VersionRow) -> bool:
     """Whether an activation cube was made by a chat, of several that were promoted."""
-    return row.metadata is not None and COMPOSED in json.loads(row.metadata)
+    return COMPOSED in facts_of(row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,8 @@ class Keeper:
     def keep(self, path: str, computed: Computed) -> tuple[int, tuple[str, ...]]:
         """How many tokens were new and are kept now, and what went wrong, in words."""
         missing = len(computed.tokens) - computed.opening.tokens
+        if computed.opening.woven_tokens:
+            return self._promised(path, computed)
         thinned = any(not is_cuttable(each.form) for each in computed.carriers)
         if not computed.carriers or missing <= 0 or thinned or not computed.opening.exact:
             return 0, ()
@@ -79,10 +81,28 @@ class Keeper:
             return 0, (f"not kept: {error}",)
         return missing, ()
 
+    def _promised(self, path: str, computed: Computed) -> tuple[int, tuple[str, ...]]:
+        """Have a job compute exactly what was put together, so that the next answer is exact."""
+        try:
+            self._vault.blocks.promise(path, self._header(computed, self._form, tokens=0))
+        except MnemeError as error:
+            return 0, (f"not kept: {error}",)
+        return 0, ()
+
+    def _header(self, computed: Computed, form: str, *, tokens: int) -> Prefilled:
+        carriers = computed.carriers
+        return Prefilled(
+            sources=tuple((text.row.id, text.row.version) for text in computed.texts),
+            engine=self._attached.engine.fingerprint,
+            form=form,
+            tokens=tokens,
+            extra={COMPOSED: [each.row.id for each in carriers]} if len(carriers) > 1 else {},
+        )
+
     def _keep(self, path: str, computed: Computed) -> None:
         from mneme.memories.activation.memory import whole_run
 
-        engine, opening, carriers = self._attached.engine, computed.opening, computed.carriers
+        opening, carriers = computed.opening, computed.carriers
         kv = whole_run(opening, opening.session, len(computed.tokens))
         if kv is None:
             raise AssertionError("exact blocks hold every token")
@@ -93,11 +113,5 @@ class Keeper:
             known={row.key: row for row in opening.rows if row.form == form},
         )  # fmt: skip
         self._prefiller.store(blocks)
-        header = Prefilled(
-            sources=tuple((text.row.id, text.row.version) for text in computed.texts),
-            engine=engine.fingerprint,
-            form=form,
-            tokens=len(computed.tokens),
-            extra={COMPOSED: [each.row.id for each in carriers]} if len(carriers) > 1 else {},
-        )
+        header = self._header(computed, form, tokens=len(computed.tokens))
         self._vault.blocks.keep(path, header, blocks.rows)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
+from mneme.app.activation.keep import COMPOSED, is_composed
 from mneme.core.errors import (
     BackendUnavailableError,
     CubeNotFoundError,
@@ -16,10 +18,10 @@ from mneme.transform.text_to_kv import order_of
 from mneme.vault.codec import sources_of
 from mneme.vault.draft import Prefilled
 from mneme.vault.read import LISTED
-from mneme.vault.stale import PREFILL
+from mneme.vault.stale import PREFILL, facts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mneme.app.activation.engines import Attached, Engines
     from mneme.core.cube import MemCube
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[[JobRow], None]
 
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+
 
 class Promoter:
     """Promotes cubes of a store for one engine."""
@@ -36,11 +40,13 @@ class Promoter:
     def __init__(self, vault: Vault, attached: Attached, prefiller: Prefiller) -> None:
         self._vault, self._attached, self._prefiller = vault, attached, prefiller
 
-    def build(self, path: str, ids: Sequence[str], order: Order) -> MemCube:
+    def build(
+        self, path: str, ids: Sequence[str], order: Order, extra: Mapping[str, object] = _NOTHING
+    ) -> MemCube:
         """Build one activation cube now; who asks for the same waits for the one build."""
         key = "\n".join((self._attached.engine.fingerprint, path, order.form, *ids))
         row, text = self._attached.builders.once(
-            key, lambda: self._prefiller.build(path, ids, order)
+            key, lambda: self._prefiller.build(path, ids, order, extra)
         )
         return self._vault.reader.show(path, row, text)
 
@@ -107,8 +113,10 @@ def prefilling(vault: Vault, engines: Engines) -> Handler:
         attached = engines.find(row.model)
         if attached is None:
             raise BackendUnavailableError("the engine of this activation cube is not attached")
+        extra = {COMPOSED: facts_of(row)[COMPOSED]} if is_composed(row) else {}
+        promoter = Promoter(vault, attached, engines.prefiller(attached))
         try:
-            engines.promoter(attached.engine).build(path, ids, order_of(form))
+            promoter.build(path, ids, order_of(form), extra)
         except (GateFailedError, InvalidInputError) as error:  # another try would say the same
             vault.blocks.refuse(path, cube_id, error.message)
         except CubeNotFoundError:

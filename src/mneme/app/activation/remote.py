@@ -17,7 +17,7 @@ from mneme.vault.draft import Prefilled
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mneme.app.activation.chat import Asking
+    from mneme.app.activation.prompting import Asking
     from mneme.core.cube import MemCube
     from mneme.core.engine import RemoteEngine, RemotePiece
     from mneme.core.protocols import TokenCounter

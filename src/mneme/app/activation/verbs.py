@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mneme.app.activation import asked as checked
-from mneme.app.activation.chat import Asking
 from mneme.app.activation.promote import groups_of
+from mneme.app.activation.prompting import Asking
 from mneme.core.errors import InvalidInputError
 from mneme.core.lifecycle import State
 from mneme.core.strict import strict

@@ -50,6 +50,8 @@ class Opening:
         loaded_bytes: Of files.
         built_s: What computing the found tokens once took.
         failed: Tiers that did not answer, in words.
+        woven_tokens: Of the tokens, those that were computed behind other tokens (`weave`).
+        computed_tokens: Of the tokens, those that were computed for this opening.
     """
 
     session: Session
@@ -63,11 +65,18 @@ class Opening:
     loaded_bytes: int = 0
     built_s: float = 0.0
     failed: tuple[str, ...] = ()
+    woven_tokens: int = 0
+    computed_tokens: int = 0
 
     @property
     def exact(self) -> bool:
-        """Whether all that was put in came back bit by bit."""
-        return all(is_exact(row.form) for row in self.rows)
+        """Whether all that was put in came back bit by bit, and has seen what stands before it."""
+        return not self.woven_tokens and all(is_exact(row.form) for row in self.rows)
+
+    @property
+    def hit_tokens(self) -> int:
+        """How many tokens did not have to be computed."""
+        return self.tokens - self.computed_tokens
 
 
 class Blocks(NamedTuple):
@@ -89,21 +98,29 @@ class ActivationMemory:
     def __init__(self, engine: Engine, tiers: Tiers, *, block: int = BLOCK) -> None:
         self.engine, self.tiers, self.block = engine, tiers, block
 
-    def open(self, index: BlockIndex, salt: bytes, tokens: Sequence[int]) -> Opening:
-        """A session in which the longest known beginning of a prompt has been read.
-
-        Whatever is missing, damaged or does not answer is computed instead.
+    def match(self, index: BlockIndex, salt: bytes, tokens: Sequence[int]) -> Match:
+        """The longest known beginning of a prompt that leaves a token to compute.
 
         Args:
             index: The rows of the namespace and the engine.
             salt: Of the namespace.
-            tokens: The whole prompt; at least one is left to compute.
+            tokens: The whole prompt.
         """
-        match = longest_match(index, self.engine.fingerprint, salt, tokens, block=self.block)
+        return longest_match(index, self.engine.fingerprint, salt, tokens, block=self.block)
+
+    def open(self, match: Match, *, epoch: int | None = None) -> Opening:
+        """A session that has read what was found of a prompt.
+
+        Whatever is missing, damaged or does not answer is left to be computed.
+
+        Args:
+            match: What is known of it.
+            epoch: `tiers.epoch` before the rows were read.
+        """
         if not match.rows:
             return Opening(session=self.engine.session(record=True))
         begun = perf_counter()
-        fetched = self.tiers.fetch(match.rows)
+        fetched = self.tiers.fetch(match.rows, epoch=epoch)
         rows, held, covered = _usable(match, fetched)
         lost = (*fetched.damaged, *fetched.missing)
         if held is None:
@@ -124,13 +141,6 @@ class ActivationMemory:
             built_s=sum(row.cost_s for row in rows),
             failed=fetched.failed,
         )
-
-    def agrees(self, opening: Opening, tokens: Sequence[int]) -> bool:
-        """Whether a prompt goes on from what was found as it does from a full prefill."""
-        found = self.engine.session(
-            opening.held.kv if opening.held else None, position=opening.tokens
-        )
-        return self.error(found, tokens[opening.tokens :], tokens) <= self.tolerance
 
     def error_of(self, blocks: Blocks, rest: Sequence[int], computed: object) -> float:
         """How far a prompt goes on from files of blocks otherwise than it was computed.
@@ -158,11 +168,6 @@ class ActivationMemory:
             memoryview(data), checksum=row.checksum, form=row.form, tokens=len(row.tokens) // 4,
             dtype=self.tiers.dtype, device=self.engine.device,
         )  # fmt: skip
-
-    def error(self, session: Session, rest: Sequence[int], tokens: Sequence[int]) -> float:
-        """How far the logits of a session are from those of a full prefill, relative."""
-        full = self.engine.session().feed(tokens)
-        return relative(session.feed(rest), full)
 
     @property
     def tolerance(self) -> float:

@@ -1,0 +1,140 @@
+"""From a question to the tokens of a prompt, and what memory stands in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mneme.app.activation.keep import is_composed
+from mneme.core.errors import InvalidInputError
+from mneme.memories.activation.prompt import common, messages_of, stable_tokens
+from mneme.recall.pack import pack
+from mneme.recall.plan import choose_carriers, not_said_by
+from mneme.transform.text_to_kv import promoted_of, texts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mneme.core.engine import Engine
+    from mneme.memories.activation.prompt import Promoted
+    from mneme.recall.context import Context, Hit
+    from mneme.transform.text_to_kv import Text
+    from mneme.vault.blocks import Carrier
+    from mneme.vault.vault import Vault
+
+    Said = Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """A question on its way.
+
+    Attributes:
+        path: Of the namespace.
+        said: The conversation, the question last.
+        hits: What was recalled for it, best first.
+        budget_tokens: Of recalled text, by the engine's own tokenizer.
+        max_new_tokens: Of the answer.
+    """
+
+    path: str
+    said: Said
+    hits: Sequence[Hit]
+    budget_tokens: int
+    max_new_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A prompt with what memory put into it.
+
+    Attributes:
+        carriers: Whose texts stand at its head, in order.
+        texts: Those texts, one list for each carrier.
+        promoted: The same as they stand in the prompt.
+        context: The recalled text.
+        tokens: All of it.
+        stable: How many tokens of it are the head.
+    """
+
+    carriers: Sequence[Carrier]
+    texts: Sequence[Sequence[Text]]
+    promoted: Sequence[Sequence[Promoted]]
+    context: Context
+    tokens: list[int]
+    stable: int
+
+
+class _EngineCounter:
+    """Counts tokens as the engine does."""
+
+    exact = True
+
+    def __init__(self, engine: Engine) -> None:
+        self.count = engine.count
+
+
+class Prompter:
+    """Makes prompts of one store for one engine."""
+
+    def __init__(self, vault: Vault, engine: Engine) -> None:
+        self._vault, self._engine = vault, engine
+
+    def prompt(self, asking: Asking) -> Prompt:
+        """A prompt that fits the model's window.
+
+        Raises:
+            InvalidInputError: Not even one without promoted texts fits.
+        """
+        engine = self._engine
+        carriers = [
+            each
+            for each in self._vault.blocks.carriers(asking.path, engine.fingerprint)
+            if not is_composed(each.row)
+        ]
+        question = engine.count(asking.said[-1]["content"])
+        room = engine.window - asking.max_new_tokens - asking.budget_tokens - question
+        chosen = choose_carriers(carriers, asking.hits, max(0, room))
+        while True:
+            prompt = self._rendered(asking, chosen)
+            spare = engine.window - asking.max_new_tokens - len(prompt.tokens)
+            if spare >= 0:
+                return prompt
+            if not chosen:
+                raise InvalidInputError(
+                    f"the prompt has {len(prompt.tokens)} tokens and the answer may have "
+                    f"{asking.max_new_tokens}; the model takes {engine.window}: shorten the "
+                    "conversation, or lower budget_tokens or max_new_tokens"
+                )
+            chosen = chosen[:-1]
+
+    def _rendered(self, asking: Asking, carriers: Sequence[Carrier]) -> Prompt:
+        engine = self._engine
+        texts = [texts_of(self._vault, asking.path, each.source_ids) for each in carriers]
+        promoted = [promoted_of(each, engine.special) for each in texts]
+        covered = {cube_id for each in carriers for cube_id in each.source_ids}
+        context = pack(
+            not_said_by(asking.hits, covered),
+            budget_tokens=asking.budget_tokens,
+            counter=_EngineCounter(engine),
+        )
+        head = [text for each in promoted for text in each]
+        plain = not engine.has_template
+        tokens = engine.render(messages_of(head, asking.said, context.text, plain=plain))
+        stable = common([stable_tokens(engine, head), tokens]) if head else []
+        return Prompt(
+            carriers=carriers,
+            texts=texts,
+            promoted=promoted,
+            context=context,
+            tokens=tokens,
+            stable=len(stable),
+        )
+
+    def ends(self, prompt: Prompt) -> list[int]:
+        """Where the texts of each carrier end, in tokens of the prompt."""
+        ends = []
+        for number in range(1, len(prompt.carriers)):
+            texts = [text for each in prompt.promoted[:number] for text in each]
+            ends.append(len(common([stable_tokens(self._engine, texts), prompt.tokens])))
+        return [*ends, prompt.stable]

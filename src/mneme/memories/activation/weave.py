@@ -1,0 +1,142 @@
+"""Put what was computed elsewhere into a prompt whose exact beginning ends before it.
+
+A stated approximation (CacheBlend, arXiv:2405.16444; EPIC, arXiv:2410.15332): a promoted text was
+computed behind the head of a prompt of its own; here other texts stand before it. Its keys are
+turned to its place, and some of its tokens are computed again. Used only for an engine for which
+`proof` says that answers stay what they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mneme.memories.activation.compose import Part, compose
+from mneme.memories.activation.keys import tokens_of
+from mneme.memories.activation.kv import Held, cut, join
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mneme.core.rows import BlockRow
+    from mneme.memories.activation.memory import ActivationMemory, Opening
+    from mneme.memories.activation.mend import Mend
+
+_EDGE: Final = 8  # tokens at the ends of a text that may be cut otherwise among other texts
+_LEAST: Final = 32  # tokens that are worth being moved
+
+
+class Piece(NamedTuple):
+    """A text at its place in a prompt, and its run elsewhere.
+
+    start, end: Of the text, in tokens of the prompt.
+    rows: The blocks of a run, from its first token on, in which the text is the last.
+    """
+
+    start: int
+    end: int
+    rows: Sequence[BlockRow]
+
+
+class _Aligned(NamedTuple):
+    """Equal tokens: from `own` on in the run, from `start` to `end` in the prompt."""
+
+    own: int
+    start: int
+    end: int
+
+
+def weave(
+    memory: ActivationMemory,
+    opening: Opening,
+    tokens: Sequence[int],
+    pieces: Sequence[Piece],
+    mend: Mend | None,
+) -> Opening:
+    """An opening that covers more of a prompt; the same one where nothing can be moved.
+
+    Args:
+        memory: Of the engine.
+        opening: What was found exactly.
+        tokens: The whole prompt.
+        pieces: In the order of the prompt.
+        mend: Which moved tokens to compute again.
+
+    Raises:
+        UnsuitedModelError: The model's keys cannot be moved.
+    """
+    begun = perf_counter()
+    parts, rows = _parts(memory, opening, tokens, pieces)
+    if not rows:
+        return opening
+    head = list(tokens[: opening.tokens])
+    composed = compose(
+        memory.engine, head, None if opening.held is None else opening.held.kv, parts, mend=mend
+    )
+    session = memory.engine.session(composed.kv, position=composed.position, record=True)
+    return replace(
+        opening,
+        session=session,
+        tokens=composed.position,
+        held=Held(composed.kv),
+        rows=(*opening.rows, *rows),
+        woven_tokens=composed.moved_tokens,
+        computed_tokens=composed.recomputed_tokens,
+        load_s=opening.load_s + perf_counter() - begun,
+        built_s=opening.built_s + sum(row.cost_s for row in rows),
+        loaded_bytes=opening.loaded_bytes + sum(row.size for row in rows),
+    )
+
+
+def _parts(
+    memory: ActivationMemory, opening: Opening, tokens: Sequence[int], pieces: Sequence[Piece]
+) -> tuple[list[Part], list[BlockRow]]:
+    parts: list[Part] = []
+    rows: list[BlockRow] = []
+    at = opening.tokens
+    for piece in pieces:
+        run = [token for row in piece.rows for token in tokens_of(row.tokens)]
+        aligned = _align(run, tokens, max(piece.start, at), piece.end)
+        if aligned is None:
+            continue
+        fetched = memory.tiers.fetch(piece.rows)
+        held = [each.kv for each in fetched.held if each is not None and each.positions is None]
+        if len(held) < len(piece.rows):
+            continue
+        if aligned.start > at:
+            parts.append(Part(tokens=tuple(tokens[at : aligned.start])))
+        stop = aligned.own + aligned.end - aligned.start
+        parts.append(
+            Part(
+                tokens=tuple(tokens[aligned.start : aligned.end]),
+                kv=cut(join(held), aligned.own, stop),
+                start=aligned.own,
+                behind=tuple(run[: aligned.own]),
+            )
+        )
+        rows += piece.rows
+        at = aligned.end
+    return parts, rows
+
+
+def _align(run: Sequence[int], tokens: Sequence[int], start: int, end: int) -> _Aligned | None:
+    """The longest run of equal tokens that ends near the ends of both; None if it is short."""
+    best: _Aligned | None = None
+    for own_end in range(len(run), max(0, len(run) - _EDGE), -1):
+        for stop in range(end, max(start, end - _EDGE), -1):
+            same = _equal_before(run, own_end, tokens, stop, start)
+            if best is None or same > best.end - best.start:
+                best = _Aligned(own_end - same, stop - same, stop)
+    if best is None or best.end - best.start < _LEAST:
+        return None
+    return best
+
+
+def _equal_before(
+    run: Sequence[int], own_end: int, tokens: Sequence[int], stop: int, start: int
+) -> int:
+    same = 0
+    while same < min(own_end, stop - start) and run[own_end - same - 1] == tokens[stop - same - 1]:
+        same += 1
+    return same
