@@ -137,7 +137,7 @@ def question(
 ) -> dict[str, Any]:
     """From files, against the same numbers in memory, and against one full prefill."""
     prompt = [*memory, *words]
-    opening = kept.open(rows, SALT, prompt)
+    opening = kept.open(kept.match(rows, SALT, prompt))
     rest = prompt[opening.tokens :]
     logits = opening.session.feed(rest)
     going_on = engine.session(cut(kv, 0, opening.tokens)).feed(rest)
@@ -170,7 +170,7 @@ def continued(
     for size in split:
         session.feed(memory[start : start + size])
         start += size
-    opening = kept.open(rows, SALT, [*memory, *words])
+    opening = kept.open(kept.match(rows, SALT, [*memory, *words]))
     if opening.tokens != len(memory):
         return False
     return torch.equal(opening.session.feed(words), session.feed(words))
@@ -212,7 +212,7 @@ def child(folder: Path) -> None:
         rows = Rows([row_of(row) for row in said["rows"]])
         kept = opened(engine, FolderBlobs(place / "blobs"), said["block"])
         for name, words in said["questions"].items():
-            opening = kept.open(rows, SALT, [*said["memory"], *words])
+            opening = kept.open(kept.match(rows, SALT, [*said["memory"], *words]))
             ours = opening.session.feed(words) if opening.tokens == TOKENS else logits[name] + 1
             equal = torch.equal(ours, logits[name])
             found.append({"hits": opening.tokens, "bit_equal": equal, "block": said["block"]})
@@ -261,7 +261,7 @@ def damage(
         whole = path.read_bytes()
         at = rng.randrange(len(whole))
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :])
-        opening = kept.open(rows, SALT, prompt)
+        opening = kept.open(kept.match(rows, SALT, prompt))
         detected += any(row.name == path.name for row in opening.lost)
         answered += int(opening.session.feed(prompt[opening.tokens :]).argmax()) == right
         path.write_bytes(whole)

@@ -197,7 +197,9 @@ class _Measuring:
             return made.rows
 
         self._rows = self._timed(STORE, store)
-        self._near.open(_Rows(self._rows), _SALT, [*self._memory, 0])  # now in host memory
+        self._near.open(
+            self._near.match(_Rows(self._rows), _SALT, [*self._memory, 0])
+        )  # now in host memory
 
     def _asked(self, repeat: int) -> bool:
         """One question, three ways, beginning with another one each time."""
@@ -213,7 +215,7 @@ class _Measuring:
         return len(first) == 1
 
     def _answered(self, memory: ActivationMemory, prompt: list[int], tier: str) -> int:
-        opening = memory.open(_Rows(self._rows), _SALT, prompt)
+        opening = memory.open(memory.match(_Rows(self._rows), _SALT, prompt))
         if dict(opening.by_tier) != {tier: self._memory_tokens}:
             raise InvalidInputError(
                 f"{self._memory_tokens} tokens should come from {tier}, but came so: "
