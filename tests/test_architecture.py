@@ -9,19 +9,12 @@ import pytest
 import mneme
 
 ROOT = Path(mneme.__file__).parent
-KINDS = [p for p in (ROOT / "memories").iterdir() if (p / "__init__.py").exists()]
 MAX_LINES = 400
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_file_grows_past_the_limit(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
-
-
-def test_kinds_have_the_same_files() -> None:
-    files = {kind.name: {p.name for p in kind.glob("*.py")} for kind in KINDS}
-    assert files
-    assert len(set(map(frozenset, files.values()))) == 1, files
 
 
 def test_importing_mneme_loads_no_numpy_and_no_tensor_library() -> None:

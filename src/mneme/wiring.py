@@ -9,7 +9,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mneme.app.activation.engines import KVSettings
+from mneme.app.activation.attached import KVSettings
 from mneme.app.memory import MemoryOS
 from mneme.backends.blobs.folder import FolderBlobs
 from mneme.backends.embedders.checked import CheckedEmbedder

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from mneme.app.activation.engines import KVSettings
+    from mneme.app.activation.attached import KVSettings
     from mneme.core.cube import MemCube
     from mneme.core.engine import Engine, RemoteEngine
     from mneme.core.protocols import LanguageModel, TokenCounter
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 from mneme.app.activation.engines import Engines, is_remote
-from mneme.app.activation.promote import hurry, prefilling
+from mneme.app.activation.jobs import hurry, prefilling
 from mneme.app.handlers import handlers_of
 from mneme.app.namespace import Namespace
 from mneme.app.shared import Shared

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mneme.app.activation.verbs import ActivationVerbs
+from mneme.app.chatting import ActivationVerbs
 from mneme.app.experience import ExperienceVerbs
 from mneme.app.learning import LearningVerbs
 from mneme.app.sleep import SleepVerbs

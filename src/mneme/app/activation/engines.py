@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from mneme.app.activation.attached import Attached
 from mneme.app.activation.chat import Chat
 from mneme.app.activation.keep import Keeper
 from mneme.app.activation.opening import Opener
@@ -19,43 +19,14 @@ from mneme.transform.text_to_kv import Prefiller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from typing_extensions import TypeIs
 
+    from mneme.app.activation.attached import KVSettings
     from mneme.core.engine import Engine, RemoteEngine
     from mneme.core.protocols import TokenCounter
-    from mneme.memories.activation.builders import Builders
-    from mneme.memories.activation.memory import ActivationMemory
     from mneme.memories.activation.proof import Proof
     from mneme.vault.vault import Vault
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KVSettings:
-    """How keys and values are kept; see `Settings`.
-
-    Attributes:
-        folder: Where processes that share a store agree on who builds what.
-    """
-
-    folder: Path
-    block_tokens: int = 64
-    form: str = "raw"
-    host_bytes: int = 1 << 30
-    device_bytes: int = 1 << 30
-    disk_bytes: int = 8 << 30
-    eviction: str = "gdsf"
-    verify: float = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Attached:
-    """An engine, its keys and values, and who builds them."""
-
-    engine: Engine
-    memory: ActivationMemory
-    builders: Builders
 
 
 class Engines:

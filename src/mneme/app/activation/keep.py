@@ -15,7 +15,7 @@ from mneme.vault.stale import facts_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mneme.app.activation.engines import Attached
+    from mneme.app.activation.attached import Attached
     from mneme.core.rows import VersionRow
     from mneme.memories.activation.memory import Opening
     from mneme.transform.text_to_kv import Prefiller, Text

@@ -13,7 +13,7 @@ from mneme.memories.activation.keys import salt_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mneme.app.activation.engines import Attached, KVSettings
+    from mneme.app.activation.attached import Attached, KVSettings
     from mneme.app.activation.prompting import Prompt
     from mneme.core.rows import BlockRow
     from mneme.memories.activation.memory import Opening

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from mneme.app.activation.keep import COMPOSED, is_composed
 from mneme.core.errors import (
-    BackendUnavailableError,
-    CubeNotFoundError,
-    GateFailedError,
     InvalidInputError,
 )
-from mneme.core.lifecycle import State
-from mneme.transform.text_to_kv import order_of
 from mneme.vault.codec import sources_of
 from mneme.vault.draft import Prefilled
 from mneme.vault.read import LISTED
-from mneme.vault.stale import PREFILL, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from mneme.app.activation.engines import Attached, Engines
+    from mneme.app.activation.attached import Attached
     from mneme.core.cube import MemCube
     from mneme.core.rows import Condition, JobRow
     from mneme.transform.text_to_kv import Order, Prefiller
@@ -96,46 +88,3 @@ def groups_of(
     documents = [[row.id] for row in rows if row.type == "document"]
     others = [row.id for row in rows if row.type != "document"]
     return [*documents, *([others] if others else [])]
-
-
-def prefilling(vault: Vault, engines: Engines) -> Handler:
-    """The handler of jobs that build what an edit made stale, or what was promised."""
-
-    def prefill(job: JobRow) -> None:
-        told = json.loads(job.payload)
-        path, cube_id = told["namespace"], told["cube"]
-        try:
-            row, ids, form = vault.blocks.header_of(path, cube_id)
-        except CubeNotFoundError:
-            return  # forgotten or erased meanwhile
-        if row.state not in {State.GENERATED, State.ARCHIVED} or row.model is None:
-            return
-        attached = engines.find(row.model)
-        if attached is None:
-            raise BackendUnavailableError("the engine of this activation cube is not attached")
-        extra = {COMPOSED: facts_of(row)[COMPOSED]} if is_composed(row) else {}
-        promoter = Promoter(vault, attached, engines.prefiller(attached))
-        try:
-            promoter.build(path, ids, order_of(form), extra)
-        except (GateFailedError, InvalidInputError) as error:  # another try would say the same
-            vault.blocks.refuse(path, cube_id, error.message)
-        except CubeNotFoundError:
-            return  # a source went: so did the cube
-
-    return prefill
-
-
-def hurry(vault: Vault, fingerprint: str) -> None:
-    """Have what waits for an engine built now, since it is there."""
-    now = vault.parts.clock.now_us()
-    with vault.parts.store.read() as tx:
-        waiting = [job for job in tx.ledger.jobs() if job.kind == PREFILL and job.due_at > now]
-    for job in waiting:
-        told = json.loads(job.payload)
-        try:
-            row, _, _ = vault.blocks.header_of(told["namespace"], told["cube"])
-        except CubeNotFoundError:
-            continue
-        if row.model == fingerprint:
-            with vault.parts.store.write() as tx:
-                tx.ledger.enqueue(PREFILL, job.unique_key, job.payload, now)
