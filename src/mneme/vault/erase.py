@@ -55,7 +55,8 @@ class ErasureReceipt:
         checked: What was looked for afterwards: bytes patterns of texts, vectors and tokens, and
             how many of them were found in the files ("found" is 0 unless another cube says the
             same); files of blocks by name, and how many of them were found in any place.
-        pending: What is still to be done, by a job; empty when all bytes are gone.
+        pending: What is still to be done, by a job; empty when all bytes are gone, those of files
+            of blocks that were let go of before included.
         not_reached: Copies that were made before and that this erasure cannot change.
         audit_hash: The head of the audit chain, which contains the erasure.
     """
