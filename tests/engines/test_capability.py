@@ -41,6 +41,15 @@ def test_layers_that_share_a_cache_do_not_appear(engine_of: Callable[[str], Engi
     assert engine.layers == 2
 
 
+def test_layers_that_could_share_but_do_not(tmp_path: Path, prompt: list[int]) -> None:
+    engine = mneme.engine(tiny_model("gemma3n", tmp_path, num_kv_shared_layers=0))
+    assert (engine.layers, engine.slides) == (4, True)
+    parts = engine.session(record=True)
+    parts.feed(prompt[:50])
+    again = engine.session(parts.recorded())
+    assert torch.equal(again.feed(prompt[50:]), parts.feed(prompt[50:]))
+
+
 @pytest.mark.parametrize(
     ("family", "slides"), [("llama", False), ("mistral-sliding", True), ("gemma3", True)]
 )

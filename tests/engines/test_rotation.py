@@ -100,6 +100,23 @@ def test_frequencies_that_depend_on_length_end_the_window_where_they_are_fixed(
     check(engine)
 
 
+def test_two_sets_of_frequencies_as_phi3_has_them(tmp_path: Path) -> None:
+    rope = {
+        "type": "longrope",
+        "rope_type": "longrope",
+        "short_factor": [1.0] * 4,
+        "long_factor": [4.0] * 4,
+    }
+    engine = mneme.engine(
+        tiny_model(
+            "phi3-sliding", tmp_path, rope_scaling=rope, sliding_window=None,
+            max_position_embeddings=256, original_max_position_embeddings=64,
+        )
+    )  # fmt: skip
+    assert engine.window == 64
+    check(engine)
+
+
 def test_a_model_that_adds_positions_is_refused(engine_of: Callable[[str], Engine]) -> None:
     with pytest.raises(UnsuitedModelError, match="gpt2 does not rotate"):
         engine_of("gpt2").rope(0, [1])

@@ -279,6 +279,23 @@ def test_wrong_tokens_are_refused_and_change_nothing(
     assert session.cached() == ()
 
 
+def test_a_session_whose_pass_broke_off_is_not_used_again(
+    engine_of: Callable[[str], Engine],
+) -> None:
+    engine = engine_of("llama")
+    session = engine.session()
+    session.feed([20, 21])
+
+    def fail(layer: int, *_: object) -> None:
+        if layer == 1:
+            raise ZeroDivisionError
+
+    with engine.observed(fail), pytest.raises(ZeroDivisionError):
+        session.feed([22])
+    with pytest.raises(InvalidInputError, match="broke off"):
+        session.feed([22])
+
+
 def test_keys_of_another_shape_are_refused(engine_of: Callable[[str], Engine]) -> None:
     engine = engine_of("llama")
     past = recorded(engine, [20, 21, 22])

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _KEPT = (DynamicLayer, DynamicSlidingWindowLayer)
 _SHARED = "DummyLayer"  # in newer versions, of a layer that uses another one's cache
-_TYPES = {"full_attention", "sliding_attention", "chunked_attention"}
+_FULL = "full_attention"
+_TYPES = {_FULL, "sliding_attention", "chunked_attention"}
 _FIXED = {"longrope", "dynamic"}  # frequencies that are fixed up to the original length alone
 _PROBE = 48  # tokens
 _LONGEST = 512  # the largest window beyond which the probe goes
@@ -72,6 +73,7 @@ def _slots(model: Any, text: Any, kind: str) -> tuple[tuple[int, ...], bool]:  #
                 "it cannot be kept as blocks"
             )
     slides = any(type(layers[slot]) is DynamicSlidingWindowLayer for slot in slots)
+    slides = slides or any(name != _FULL for name in getattr(text, "layer_types", None) or ())
     return tuple(slots) or tuple(range(text.num_hidden_layers)), slides
 
 
@@ -99,7 +101,7 @@ def _proof(runner: Runner, text: Any, kind: str) -> tuple[tuple[int, int, int], 
         past = parts.recorded()
         continued = parts.feed(tokens[split:])
         again = _session(runner, past).feed(tokens[split:])
-    except InvalidInputError:
+    except (InvalidInputError, torch.OutOfMemoryError):
         raise
     except _BROKEN as error:
         raise UnsuitedModelError(f"the cache of {kind} cannot be put back: {error}") from error

@@ -73,10 +73,8 @@ class Runner:
     ) -> torch.Tensor:
         """The logits after the last token, float32 [vocabulary].
 
-        Raises:
-            InvalidInputError: No tokens, unknown tokens, or positions beyond the window.
+        Tokens and positions were checked.
         """
-        self._check(tokens, positions)
         size = len(tokens) if mask is not None else self.chunk_tokens or len(tokens)
         logits = None
         with self.lock, torch.no_grad():
@@ -86,7 +84,8 @@ class Runner:
         assert logits is not None
         return logits
 
-    def _check(self, tokens: Sequence[int], positions: Sequence[int]) -> None:
+    def check(self, tokens: Sequence[int], positions: Sequence[int]) -> None:
+        """Raise InvalidInputError for no tokens, unknown ones, or positions beyond the window."""
         if not tokens:
             raise InvalidInputError("there is no token to run; give at least one")
         if positions[-1] >= self.window:

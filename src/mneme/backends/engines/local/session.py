@@ -45,6 +45,7 @@ class LocalSession:
         if past is not None and known:
             fill(self._cache, past, runner.slots, runner.device, runner.dtype)
         self._cache.recording = record
+        self._whole = True
 
     def _check_start(self, known: int) -> None:
         if self._position < known:
@@ -68,9 +69,7 @@ class LocalSession:
 
     def feed(self, tokens: Sequence[int]) -> torch.Tensor:
         positions = range(self._position, self._position + len(tokens))
-        logits = self._runner.run(tokens, positions, self._cache)
-        self._position += len(tokens)
-        return logits
+        return self._run(tokens, positions, None)
 
     def feed_at(
         self, tokens: Sequence[int], positions: Sequence[int], visible: torch.Tensor
@@ -79,7 +78,18 @@ class LocalSession:
         hidden = ~visible.to(self._runner.device)
         mask = torch.zeros(visible.shape, dtype=self._runner.dtype, device=self._runner.device)
         mask.masked_fill_(hidden, torch.finfo(mask.dtype).min)
-        logits = self._runner.run(tokens, positions, self._cache, mask[None, None])
+        return self._run(tokens, positions, mask[None, None])
+
+    def _run(
+        self, tokens: Sequence[int], positions: Sequence[int], mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """One pass; if it breaks off, some layers have its tokens and some do not."""
+        self._runner.check(tokens, positions)
+        if not self._whole:
+            raise InvalidInputError("an earlier pass of this session broke off; open a new session")
+        self._whole = False
+        logits = self._runner.run(tokens, positions, self._cache, mask)
+        self._whole = True
         self._position = positions[-1] + 1
         return logits
 
