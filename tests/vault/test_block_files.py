@@ -111,19 +111,36 @@ def test_files_whose_rows_never_came_are_removed(places: Places, parcel: MemCube
         assert places.files() == set()
 
 
-def test_files_that_nobody_announced_are_found_on_opening(places: Places, parcel: MemCube) -> None:
+def test_files_that_nobody_announced_are_found_by_verify(places: Places, parcel: MemCube) -> None:
     stray = rows_of("alice", OTHER)
     places.near.put({row.name: b"whatever" for row in stray})
     report = places.memory.verify()
     assert report.problems == (
-        f"{len(stray)} files of blocks belong to no block; open the store again to remove them",
+        f"{len(stray)} files of blocks belong to no block; they are removed in ten minutes",
     )
-    with places.open(places.near, places.far) as other:
-        assert other.verify().ok  # it is known
-        places.promote(parcel)
-        places.clock.move_s(GRACE_S + 1)
-        other.drain()
+    assert places.memory.verify().ok  # they are known
+    places.promote(parcel)
+    places.clock.move_s(GRACE_S + 1)
+    places.memory.drain()
     assert places.files() == names_of(TEXT)
+
+
+def test_files_that_nobody_announced_are_looked_for_once_a_day(
+    places: Places, parcel: MemCube
+) -> None:
+    places.promote(parcel)
+
+    def are_found() -> bool:
+        places.near.put({row.name: b"whatever" for row in rows_of("alice", OTHER)})
+        with places.open(places.near, places.far) as other:
+            places.clock.move_s(GRACE_S + 1)
+            other.drain()
+        return places.files() == names_of(TEXT)
+
+    assert are_found()
+    assert not are_found()
+    places.clock.move_s(86_400)
+    assert are_found()
 
 
 def test_what_a_crash_left_between_commit_and_removal_goes_on_opening(

@@ -276,7 +276,7 @@ class Blocks:
     def tidy(self) -> None:
         """On opening a store: remove what a crash left, as far as that keeps nobody waiting."""
         sweep.sweep(self._parts, nearest=True)
-        sweep.look_for_orphans(self._parts, nearest=True)
+        sweep.look_daily(self._parts)
 
     def _discard(self, names: Sequence[str]) -> None:
         """Remove files that were put and get no row."""

@@ -25,6 +25,8 @@ GRACE_US: Final = 600_000_000  # so long a file may wait for its row
 _PLACES: Final = "block_places"  # in `meta`: where files of this store were ever put
 _SPACE: Final = "block_space"  # in `meta`: tells its files from those of other stores
 _SPACE_BYTES: Final = 16
+_LOOKED_AT: Final = "block_looked_at"  # in `meta`: when files without rows were last looked for
+_DAY_US: Final = 86_400_000_000
 _ANY_TIME: Final = (1 << 63) - 1
 _BATCH: Final = 256
 
@@ -92,6 +94,18 @@ def sweep(parts: Parts, *, nearest: bool = False) -> tuple[str, ...]:
     return tuple(missed)
 
 
+def look_daily(parts: Parts) -> None:
+    """Look for files without rows in the nearest place, if nobody did for a day."""
+    now = parts.clock.now_us()
+    with parts.store.read() as tx:
+        used, last = bool(_places(tx)), int(tx.ledger.meta(_LOOKED_AT) or 0)
+    if not used or now - last < _DAY_US:
+        return
+    with parts.store.write() as tx:
+        tx.ledger.set_meta(_LOOKED_AT, str(now))
+    look_for_orphans(parts, nearest=True)
+
+
 def look_for_orphans(parts: Parts, *, nearest: bool = False) -> int:
     """Doom files that no row names and nobody expects; how many. They get time to find their row.
 
@@ -120,7 +134,10 @@ def count_files(parts: Parts, names: Sequence[str]) -> int:
 
 
 def problems(parts: Parts) -> list[str]:
-    """What is wrong with the files of blocks; empty if nothing is."""
+    """What is wrong with the files of blocks; empty if nothing is.
+
+    Files without rows are doomed, so that they are gone the next time.
+    """
     with parts.store.read() as tx:
         rows = tx.blocks.all()
         doomed = set(tx.blocks.doomed(_ANY_TIME))
@@ -139,8 +156,10 @@ def problems(parts: Parts) -> list[str]:
     said = {
         "files of blocks are not what was written; they are computed again": damaged,
         "blocks have no whole file; they are computed again": missing,
-        "files of blocks belong to no block; open the store again to remove them": orphans,
+        "files of blocks belong to no block; they are removed in ten minutes": orphans,
     }
+    if orphans:
+        look_for_orphans(parts)
     return found + [f"{count} {what}" for what, count in said.items() if count]
 
 

@@ -9,15 +9,16 @@ holds page numbers and no content, is not opened at all.
 
 from __future__ import annotations
 
+import os
 import stat
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import apsw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 _POSIX_VFS = "unix"
 _FLAGS = apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY
@@ -53,13 +54,22 @@ def pieces(path: Path, overlap: int) -> Iterator[bytes]:
             yield read(first, min(start + _CHUNK, size) - first)
 
 
-def sizes_of(folder: Path) -> Iterator[tuple[Path, int]]:
-    """The files of a folder with their sizes; one that goes meanwhile is left out."""
-    for file in sorted(folder.rglob("*")):
-        with suppress(FileNotFoundError):
-            about = file.stat()
-            if stat.S_ISREG(about.st_mode):
-                yield file, about.st_size
+def sizes_of(folder: Path, *, without: str | None = None) -> Iterator[tuple[Path, int]]:
+    """The files of a folder with their sizes; one that goes meanwhile is left out.
+
+    Args:
+        folder: Looked through to the bottom.
+        without: Name of a folder in it that is not entered.
+    """
+    for root, folders, names in os.walk(folder):
+        if Path(root) == folder and without in folders:
+            folders.remove(without)
+        folders.sort()
+        for name in sorted(names):
+            with suppress(FileNotFoundError):
+                about = os.stat(os.path.join(root, name))
+                if stat.S_ISREG(about.st_mode):
+                    yield Path(root, name), about.st_size
 
 
 def files_of(folder: Path) -> Iterator[Path]:
@@ -68,7 +78,6 @@ def files_of(folder: Path) -> Iterator[Path]:
     Not those of blocks of keys and values, which are looked for by name: they hold neither texts
     nor tokens, and there may be gigabytes of them.
     """
-    for file, size in sizes_of(folder):
-        blocks = file.relative_to(folder).parts[0] == BLOCKS
-        if size and not blocks and not file.name.endswith(SHARED_MEMORY):
+    for file, size in sizes_of(folder, without=BLOCKS):
+        if size and not file.name.endswith(SHARED_MEMORY):
             yield file

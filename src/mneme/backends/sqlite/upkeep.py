@@ -29,7 +29,7 @@ _NOT_COPIED = (  # files of blocks stay with the store that made them: a copy co
     "DELETE FROM block",
     "DELETE FROM doomed",
     "DELETE FROM job WHERE kind = 'sweep'",
-    "DELETE FROM meta WHERE name IN ('block_places', 'block_space')",
+    "DELETE FROM meta WHERE name IN ('block_places', 'block_space', 'block_looked_at')",
 )
 
 
