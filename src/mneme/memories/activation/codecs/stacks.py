@@ -7,6 +7,7 @@ from outside: whatever does not fit is an InvalidInputError, before anything is 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -72,14 +73,19 @@ def layers_of(stacks: Iterable[Stack]) -> KV:
     )
 
 
-def names_in(tensors: Mapping[str, Tensor], parts: Sequence[str]) -> list[str]:
+def names_in(tensors: Mapping[str, Tensor], parts: tuple[str, ...]) -> tuple[str, ...]:
     """Names of the stacks, in order of their layers.
 
     Raises:
         InvalidInputError: A name is unknown, a part is missing, or layers are missing or double.
     """
+    return _names_in(tuple(tensors), parts)
+
+
+@lru_cache(maxsize=256)  # the files of an engine have the same names
+def _names_in(names: tuple[str, ...], parts: tuple[str, ...]) -> tuple[str, ...]:
     found: dict[tuple[int, int], set[str]] = {}
-    for name in tensors:
+    for name in names:
         match = _NAME.fullmatch(name)
         if match is None or match[1] not in parts:
             raise InvalidInputError(f"it has a tensor {name[:40]!r} that its form does not have")
@@ -91,7 +97,7 @@ def names_in(tensors: Mapping[str, Tensor], parts: Sequence[str]) -> list[str]:
         expected = last + 1
     if not found:
         raise InvalidInputError("it has no layers")
-    return [f"{first}-{last}" for first, last in sorted(found)]
+    return tuple(f"{first}-{last}" for first, last in sorted(found))
 
 
 def expect(tensor: Tensor, dtypes: Sequence[torch.dtype], shape: Sequence[int | None]) -> Tensor:
