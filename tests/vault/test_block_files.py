@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from mneme import MemCube, Namespace
@@ -266,6 +269,27 @@ def test_stats_count_blocks_and_their_bytes_by_place(
     assert [stats.counts["blocks"], stats.bytes["activation"], stats.bytes["activation disk"]] == [
         0, 0, 0
     ]  # fmt: skip
+
+
+def test_erasing_needs_no_tensor_library(places: Places, parcel: MemCube) -> None:
+    places.promote(parcel)
+    said = subprocess.run(
+        [sys.executable, "-c", _ERASE, str(places.folder), parcel.id],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout.split() == ["4", "[]"]
+    assert places.rows() == []
+
+
+_ERASE = """
+import sys
+import mneme
+
+with mneme.open(sys.argv[1], settings=mneme.Settings(worker=False)) as memory:
+    receipt = memory.namespace("alice").erase(sys.argv[2])
+print(receipt.rows["block"])
+print([name for name in ("torch", "transformers", "safetensors") if name in sys.modules])
+"""
 
 
 def test_no_two_stores_share_their_space(places: Places) -> None:

@@ -20,7 +20,7 @@ from mneme.core.rows import JobRow
 from mneme.testing.clocks import HandClock
 from mneme.testing.prefills import ENGINE, Places, data_of, header_of, rows_of
 from mneme.vault.draft import Prefilled
-from mneme.vault.stale import PREFILL
+from mneme.vault.stale import PREFILL, is_to_build
 
 REFUND = "The refund period of this shop is thirty days from the day of the order."
 OPENING = "The shop in Oslo opens at nine and closes at six on all working days."
@@ -405,7 +405,7 @@ def test_what_a_frozen_cube_carries_does_not_change_while_its_text_does_not(
     assert owner.get(row.id).state == "archived"
 
 
-def test_blocks_that_went_are_added_to_the_cube_as_it_is(
+def test_blocks_that_went_come_back_to_the_cube_as_it_is(
     places: Places, owner: Namespace, refund: MemCube
 ) -> None:
     row = places.promote(refund)
@@ -414,14 +414,48 @@ def test_blocks_that_went_are_added_to_the_cube_as_it_is(
     assert places.files() == {rows[0].name}
     (carrier,) = places.blocks.carriers("alice", ENGINE)
     assert carrier.blocks == 1
+    known = places.rows()  # read before, with their numbers
     places.put(rows[1:])
-    assert places.blocks.refill("alice", carrier.row, rows[1:])
+    again = places.blocks.keep("alice", header_of(refund, tokens=9), [*known, *rows[1:]])[0]
+    assert again == row
     assert places.hits(REFUND) == len(rows)
-    assert owner.get(row.id).version == 1
-    owner.update(refund.id, text="The refund period is ten days.")
-    places.put(rows)
-    assert not places.blocks.refill("alice", carrier.row, rows)
-    assert (places.rows(), places.files()) == ([], set())
+
+
+def test_a_cube_that_was_forgotten_by_itself_comes_back_when_it_is_promoted(
+    places: Places, owner: Namespace, refund: MemCube
+) -> None:
+    row = places.promote(refund)
+    owner.forget(row.id)
+    assert (places.carriers(), places.hits(REFUND)) == ([], 0)
+    assert owner.get(refund.id).text == REFUND
+    again = places.promote(refund)
+    assert (again.id, again.state) == (row.id, "activated")
+    assert places.carriers() == [row.id]
+    owner.forget(refund.id)
+    owner.restore(refund.id)
+    assert places.carriers() == [row.id]
+
+
+def test_rebuilding_the_indexes_leaves_blocks_alone(places: Places, refund: MemCube) -> None:
+    row = places.promote(refund)
+    places.memory.rebuild()
+    assert places.carriers() == [row.id]
+    assert places.hits(REFUND) == len(rows_of("alice", REFUND))
+    assert places.memory.verify().ok
+
+
+def test_only_what_is_promised_or_stale_is_to_be_built(
+    places: Places, owner: Namespace, refund: MemCube
+) -> None:
+    row = places.blocks.promise("alice", header_of(refund))[0]
+    assert is_to_build(row)
+    row = places.promote(refund)
+    assert not is_to_build(row)
+    edited = owner.update(refund.id, text="The refund period is ten days.")
+    assert is_to_build(places.blocks.header_of("alice", row.id)[0])
+    places.promote(edited)
+    assert not is_to_build(places.blocks.demote("alice", row.id)[0])
+    assert waiting(places) == []
 
 
 def test_a_build_keeps_what_an_earlier_one_found_out(places: Places, refund: MemCube) -> None:

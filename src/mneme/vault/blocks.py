@@ -147,21 +147,6 @@ class Blocks:
             enqueue_prefill(tx, self._parts, path, row.id)
             return row, text
 
-    def refill(self, path: str, row: VersionRow, rows: Sequence[BlockRow]) -> bool:
-        """Add blocks to a cube that is at this very version; False where it is not, and they go.
-
-        For blocks that were dropped as damaged or to make room, and were computed again.
-        """
-        with self._parts.store.write() as tx:
-            known = tx.cubes.namespace(path)
-            now = tx.cubes.current(known.number, row.id) if known else None
-            if known is not None and now == row and row.state in _IN_USE and not has_ended(row):
-                sweep.note_places(tx, self._parts)
-                tx.blocks.add(known.number, row.key, rows)
-                return True
-        self._discard([each.name for each in rows])
-        return False
-
     def refuse(self, path: str, cube_id: str, why: str) -> tuple[VersionRow, str]:
         """Archive a cube that was not proven to say what its sources say; its blocks go."""
         return self._ended(path, cube_id, REFUSED, why)

@@ -13,9 +13,8 @@ from mneme.core.errors import (
     GateFailedError,
     InvalidInputError,
 )
-from mneme.core.lifecycle import State
 from mneme.transform.text_to_kv import order_of
-from mneme.vault.stale import PREFILL, facts_of
+from mneme.vault.stale import PREFILL, facts_of, is_to_build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +36,7 @@ def prefilling(vault: Vault, engines: Engines) -> Handler:
             row, ids, form = vault.blocks.header_of(path, cube_id)
         except CubeNotFoundError:
             return  # forgotten or erased meanwhile
-        if row.state not in {State.GENERATED, State.ARCHIVED} or row.model is None:
+        if not is_to_build(row) or row.model is None:
             return
         attached = engines.find(row.model)
         if attached is None:
