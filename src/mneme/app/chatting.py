@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mneme.app.activation import asked as checked
+from mneme.app.activation.narrowing import narrowing_of
 from mneme.app.activation.promote import groups_of
 from mneme.app.activation.prompting import Asking
 from mneme.core.errors import InvalidInputError
@@ -123,6 +124,8 @@ class ActivationVerbs:
         budget_tokens: int = 1500,
         max_new_tokens: int = 256,
         remember: bool = True,
+        policy: str | None = None,
+        keep: float = 1.0,
         note: Callable[[str], None] | None = None,
     ) -> Reply:
         """Answer a question from memory: what was promoted, and what is recalled for it.
@@ -134,6 +137,10 @@ class ActivationVerbs:
             budget_tokens: Of recalled text.
             max_new_tokens: Of the answer, which is the likeliest one (greedy).
             remember: Whether the question and the answer are kept as turns.
+            policy: Answers on a part of what is loaded, such as "snapkv" (by what the question
+                looks at) or "scissorhands" (while the answer grows): less memory, an
+                approximation. None answers on all.
+            keep: The share of tokens that it keeps.
             note: Told each piece of the answer as soon as it is there.
 
         Raises:
@@ -149,6 +156,7 @@ class ActivationVerbs:
             hits=self._hits(said[-1]["content"]),
             budget_tokens=asking.budget_of(budget_tokens),
             max_new_tokens=checked.new_tokens_of(max_new_tokens),
+            narrowing=narrowing_of(policy, checked.share_of(keep, name="keep")),
         )
         reply = self._shared.engines.chat(engine).answer(asked, note)
         self._shared.engines.ledger.enter(reply.timings)

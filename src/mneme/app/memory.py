@@ -71,7 +71,9 @@ class MemoryOS:
             vault, kv, counter=counter, chance=random.random, used=self._usage.count_blocks
         )
         self._jobs.handle({PREFILL: prefilling(vault, self._engines)})
-        self._worker = Worker(self._jobs, vault.parts.clock) if with_worker else None
+        self._worker = (
+            Worker(self._jobs, vault.parts.clock, self._engines.let_go) if with_worker else None
+        )
         self._closed = False
         self._shared = Shared(
             vault=vault,
@@ -118,7 +120,8 @@ class MemoryOS:
         self._engines.attach(engine)
         if not is_remote(engine):
             hurry(self.vault, engine.fingerprint)
-            self._wake()
+            if self._worker is not None:
+                self._worker.wake()  # it also notices what other processes erase
 
     @strict
     def prove(self, engine: Engine) -> Proof:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from mneme.core.errors import MnemeError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mneme.core.clock import Clock
     from mneme.schedule.jobs import Jobs
 
@@ -19,10 +21,16 @@ _PAUSE_S = 0.1  # what follows at once is done in one go, and does not wait for 
 
 
 class Worker:
-    """Runs due jobs until it is stopped; the thread starts with the first `wake`."""
+    """Runs due jobs until it is stopped; the thread starts with the first `wake`.
 
-    def __init__(self, jobs: Jobs, clock: Clock) -> None:
-        self._jobs, self._clock = jobs, clock
+    Args:
+        jobs: What it runs.
+        clock: Says when they are due.
+        look: Called every few seconds, to notice what other processes did.
+    """
+
+    def __init__(self, jobs: Jobs, clock: Clock, look: Callable[[], None] = lambda: None) -> None:
+        self._jobs, self._clock, self._look = jobs, clock, look
         self._wakes = Condition()
         self._awake = self._stopping = False
         self._thread: Thread | None = None
@@ -53,6 +61,7 @@ class Worker:
                     self._awake = False
                     self._wakes.wait_for(lambda: self._stopping, _PAUSE_S)
             try:
+                self._look()
                 ran = self._jobs.run_one()
                 nap_s = 0.0 if ran else self._nap_s()
             except MnemeError as error:  # the store is busy or full: the jobs stay, so try later

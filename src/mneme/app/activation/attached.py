@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mneme.core.engine import Engine
     from mneme.memories.activation.builders import Builders
     from mneme.memories.activation.memory import ActivationMemory
+    from mneme.memories.activation.prefetch import Prefetcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +34,14 @@ class KVSettings:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """An engine, its keys and values, and who builds them."""
+    """An engine, its keys and values, who builds them and who brings them near."""
 
     engine: Engine
     memory: ActivationMemory
     builders: Builders
+    prefetcher: Prefetcher
+
+    def close(self) -> None:
+        """End what runs behind, and let go of what is in memory."""
+        self.prefetcher.close()
+        self.memory.tiers.close()

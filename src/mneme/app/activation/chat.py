@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from mneme.app.activation.keep import Computed
+from mneme.app.activation.narrowing import first_logits
 from mneme.app.activation.reply import PlanItem, Reply
 from mneme.memories.activation.ledger import Timings, break_even
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mneme.app.activation.opening import Opener
     from mneme.app.activation.prompting import Asking, Prompt, Prompter
     from mneme.core.engine import Engine
-    from mneme.memories.activation.memory import Opening
+    from mneme.memories.activation.memory import Feeds, Opening
     from mneme.recall.context import Context
 
 
@@ -65,9 +66,8 @@ class Chat:
         begun = perf_counter()
         opening = self._opener.open(asking.path, prompt, lambda: self._prompter.ends(prompt))
         opened = perf_counter()
-        logits = opening.session.feed(prompt.tokens[opening.tokens :])
+        opening, feeds, logits, verified = self._read(asking, prompt, opening)
         prefill_s = perf_counter() - opened
-        opening, logits, verified = self._opener.verified(prompt.tokens, opening, logits)
         moments: list[float] = []
         shown: list[int] = []
 
@@ -78,7 +78,7 @@ class Chat:
                 shown.append(token)
                 note(engine.decode(shown).removeprefix(before))
 
-        answer = greedy(engine, opening.session, logits, asking.max_new_tokens, heard)
+        answer = greedy(engine, feeds, logits, asking.max_new_tokens, heard)
         kept = Computed(
             tokens=prompt.tokens[: prompt.stable],
             carriers=prompt.carriers,
@@ -86,7 +86,7 @@ class Chat:
             opening=opening,
             cost_s=opening.built_s + prefill_s * _share(prompt, opening),
         )
-        stored, failed = self._keeper.keep(asking.path, kept)
+        stored, failed = (0, ()) if asking.narrowing else self._keeper.keep(asking.path, kept)
         timings = Timings(
             ttft_s=moments[0] - begun,
             total_s=0.0,
@@ -108,6 +108,20 @@ class Chat:
             failed=(*opening.failed, *failed),
         )
         return _Answer(text=engine.decode(answer).strip(), opening=opening, timings=timings)
+
+    def _read(
+        self, asking: Asking, prompt: Prompt, opening: Opening
+    ) -> tuple[Opening, Feeds, object, bool | None]:
+        """Read what was not found of a prompt; a sample of what was found is verified."""
+        rest = prompt.tokens[opening.tokens :]
+        if asking.narrowing is not None:
+            feeds, logits = first_logits(
+                self._engine, opening, rest, asking.narrowing, asking.max_new_tokens
+            )
+            return opening, feeds, logits, None
+        logits = opening.session.feed(rest)
+        opening, logits, verified = self._opener.verified(prompt.tokens, opening, logits)
+        return opening, opening.session, logits, verified
 
     # -- the plan
 

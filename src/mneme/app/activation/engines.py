@@ -69,7 +69,7 @@ class Engines:
         with self._lock:
             known = self._attached.pop(getattr(engine, "fingerprint", ""), None)
         if known is not None:
-            known.memory.tiers.close()
+            known.close()
 
     def get(self, engine: Engine) -> Attached:
         """An engine that was attached.
@@ -162,6 +162,7 @@ class Engines:
     def _made(self, engine: Engine) -> Attached:
         from mneme.memories.activation.builders import Builders
         from mneme.memories.activation.memory import ActivationMemory
+        from mneme.memories.activation.prefetch import Prefetcher
         from mneme.memories.activation.tiers import Tiers
 
         settings = self.settings
@@ -174,7 +175,7 @@ class Engines:
             eviction=settings.eviction,
         )
         memory = ActivationMemory(engine, tiers, block=settings.block_tokens)
-        return Attached(engine, memory, Builders(settings.folder))
+        return Attached(engine, memory, Builders(settings.folder), Prefetcher(tiers))
 
 
 def is_remote(engine: Engine | RemoteEngine) -> TypeIs[RemoteEngine]:

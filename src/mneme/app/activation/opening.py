@@ -58,7 +58,22 @@ class Opener:
         if opening.tokens < prompt.stable and self._may_weave(prompt, opening):
             opening = self._woven(prompt, opening, ends())
         self._used([row.number for row in opening.rows])
+        self._bring_near(path, opening)
         return opening
+
+    def _bring_near(self, path: str, opening: Opening) -> None:
+        """Have what the next question will likely need brought to host memory meanwhile."""
+        fingerprint, rows = self._attached.engine.fingerprint, opening.rows
+        if not rows or opening.woven_tokens:
+            return
+
+        def choose() -> Sequence[BlockRow]:
+            from mneme.memories.activation.prefetch import likely
+
+            with self._vault.blocks.matching(path, fingerprint) as index:
+                return likely(index, rows)
+
+        self._attached.prefetcher.after(choose)
 
     def _may_weave(self, prompt: Prompt, opening: Opening) -> bool:
         several = len(prompt.carriers) > 1 and all(is_cuttable(c.form) for c in prompt.carriers)

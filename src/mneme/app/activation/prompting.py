@@ -15,6 +15,7 @@ from mneme.transform.text_to_kv import promoted_of, texts_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mneme.app.activation.narrowing import Narrowing
     from mneme.core.engine import Engine
     from mneme.memories.activation.prompt import Promoted
     from mneme.recall.context import Context, Hit
@@ -35,6 +36,7 @@ class Asking:
         hits: What was recalled for it, best first.
         budget_tokens: Of recalled text, by the engine's own tokenizer.
         max_new_tokens: Of the answer.
+        narrowing: What of the memory to answer on; None: all.
     """
 
     path: str
@@ -42,6 +44,7 @@ class Asking:
     hits: Sequence[Hit]
     budget_tokens: int
     max_new_tokens: int
+    narrowing: Narrowing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

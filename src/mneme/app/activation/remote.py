@@ -55,7 +55,10 @@ class RemoteChat:
 
         Raises:
             BackendUnavailableError: It does not answer, or breaks off: nothing is remembered.
+            InvalidInputError: A policy was asked for.
         """
+        if asking.narrowing is not None:
+            raise InvalidInputError("a server keeps its own cache: no policy can be chosen for it")
         begun = perf_counter()
         pinned = self._vault.blocks.carriers(asking.path, self._engine.id)
         promoted = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import isnan
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mneme.core.rows import BlockRow
 from mneme.memories.activation.block_file import checksum, pack, unpack
@@ -77,6 +77,12 @@ class Opening:
     def hit_tokens(self) -> int:
         """How many tokens did not have to be computed."""
         return self.tokens - self.computed_tokens
+
+
+class Feeds(Protocol):
+    """What an answer is fed to, token by token: a session, or one that is narrowed."""
+
+    def feed(self, tokens: Sequence[int]) -> Any: ...  # noqa: ANN401 (a tensor)
 
 
 class Blocks(NamedTuple):
@@ -256,7 +262,7 @@ def relative(one: object, other: object) -> float:
 
 
 def greedy(
-    engine: Engine, session: Session, logits: object, most: int, note: Callable[[int], None]
+    engine: Engine, session: Feeds, logits: object, most: int, note: Callable[[int], None]
 ) -> list[int]:
     """The likeliest tokens one after another, up to `most` or to an end.
 

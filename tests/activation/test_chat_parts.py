@@ -1,0 +1,151 @@
+"""Chats on a part of what is kept, on what was computed elsewhere, and with a server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra local")
+
+import mneme
+from mneme import InvalidInputError
+from mneme.app.activation.proofs import is_proven, keep_proof
+from mneme.app.memory import MemoryOS
+from mneme.core.engine import Engine
+from mneme.memories.activation.proof import Distance
+from mneme.testing.judges import recall_case
+
+Opened = Callable[..., AbstractContextManager[MemoryOS]]
+
+CASE = recall_case(1, words=150, facts=12, questions=6)
+OTHER = recall_case(2, words=150, facts=12, questions=6)
+NEAR = Distance(agreement=1.0, divergence=0.0, error=0.0)
+FAR = Distance(agreement=0.0, divergence=9.0, error=9.0)
+
+
+@pytest.mark.parametrize(("policy", "keep"), [("snapkv", 0.1), ("tova", 0.3)])
+def test_a_question_answers_on_what_it_looks_at(
+    opened: Opened, recall_engine: Engine, policy: str, keep: float
+) -> None:
+    with opened(recall_engine) as memory:
+        alice = memory.namespace("alice")
+        book = alice.add(CASE.text, type="document")
+        alice.promote(book[0].id, to="activation", engine=recall_engine)
+        right = 0
+        for question, value in CASE.questions:
+            reply = alice.chat(
+                question, engine=recall_engine, max_new_tokens=1, remember=False,
+                policy=policy, keep=keep,
+            )  # fmt: skip
+            assert reply.timings.hit_tokens == 151
+            assert reply.timings.stored_tokens == 0
+            right += reply.text == value
+        assert right >= len(CASE.questions) - 1
+
+
+@pytest.mark.parametrize("policy", ["scissorhands", "streaming-llm"])
+def test_an_answer_grows_in_bounded_memory(
+    opened: Opened, recall_engine: Engine, policy: str
+) -> None:
+    with opened(recall_engine) as memory:
+        alice = memory.namespace("alice")
+        alice.add(CASE.text, type="document")
+        reply = alice.chat(
+            CASE.questions[0][0], engine=recall_engine, max_new_tokens=12, remember=False,
+            policy=policy, keep=0.8,
+        )  # fmt: skip
+        assert reply.timings.answer_tokens == 12
+
+
+def test_a_policy_must_fit_the_moment(opened: Opened, recall_engine: Engine) -> None:
+    with opened(recall_engine) as memory:
+        alice = memory.namespace("alice")
+        for policy, keep in (("leverage", 0.5), ("em-llm", 0.5), ("nothing", 0.5), (None, 0.5)):
+            with pytest.raises(InvalidInputError, match=r"snapkv|policy"):
+                alice.chat("| ? k01", engine=recall_engine, policy=policy, keep=keep)
+
+
+def test_texts_are_moved_only_where_that_is_proven(opened: Opened, recall_engine: Engine) -> None:
+    with opened(recall_engine) as memory:
+        alice = memory.namespace("alice")
+        ids = [alice.add(case.text, type="document")[0].id for case in (CASE, OTHER)]
+        alice.promote(ids, to="activation", engine=recall_engine)
+        proof = memory.prove(recall_engine)
+        assert is_proven(memory.vault, recall_engine) is proof.passed
+        keep_proof(memory.vault, replace(proof, tokens=100, composed=NEAR, planted=NEAR))
+        assert not is_proven(memory.vault, recall_engine)  # what cannot fail proves nothing
+        keep_proof(memory.vault, replace(proof, tokens=100, composed=NEAR, planted=FAR))
+        assert is_proven(memory.vault, recall_engine)
+        question, value = OTHER.questions[0]
+        reply = alice.chat(question, engine=recall_engine, max_new_tokens=1, remember=False)
+        assert reply.text == value
+        assert reply.timings.verified is None
+        assert 151 < reply.timings.hit_tokens < 301  # some of them were computed again
+        assert reply.timings.stored_tokens == 0
+        assert "moved" in reply.plan[1].reason
+        memory.drain()  # what was put together is computed exactly meanwhile
+        reply = alice.chat(question, engine=recall_engine, max_new_tokens=1, remember=False)
+        assert reply.timings.hit_tokens == 301
+        assert not any("moved" in item.reason for item in reply.plan)
+        assert len(reply.plan) == 2
+
+
+_ASKS = """
+import sys, warnings
+warnings.simplefilter("ignore")
+import mneme
+from mneme.settings import Settings
+
+folder, model, question = sys.argv[1:]
+engine = mneme.engine(model)
+settings = Settings(worker=False, embedder="none", kv_verify=1.0)
+with mneme.open(folder, settings=settings) as memory:
+    memory.attach(engine)
+    reply = memory.namespace("alice").chat(
+        question, engine=engine, max_new_tokens=1, remember=False
+    )
+    print(reply.text, reply.timings.hit_tokens, reply.timings.verified)
+"""
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_another_process_finds_and_verifies_it(
+    opened: Opened,
+    recall_engine: Engine,
+    judge: Callable[[str], Path],
+    tmp_path: Path,
+    hash_seed: str,
+) -> None:
+    with opened(recall_engine) as memory:
+        alice = memory.namespace("alice")
+        book = alice.add(CASE.text, type="document")
+        alice.promote(book[0].id, to="activation", engine=recall_engine)
+    question, value = CASE.questions[0]
+    done = subprocess.run(
+        [sys.executable, "-c", _ASKS, str(tmp_path / "store"), str(judge("recall")), question],
+        env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(mneme.__file__).parents[1])},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == [value, "151", "True"]
+
+
+def test_what_another_process_erases_leaves_memory(
+    opened: Opened, recall_engine: Engine, tmp_path: Path
+) -> None:
+    with opened(recall_engine) as memory:
+        alice = memory.namespace("alice")
+        book = alice.add(CASE.text, type="document")
+        alice.promote(book[0].id, to="activation", engine=recall_engine)
+        assert memory.stats().bytes["activation host"] > 0
+        with opened() as other:  # as another process would: it has no engine
+            other.namespace("alice").erase(book[0].id)
+        memory._engines.let_go()
+        assert memory.stats().bytes["activation host"] == 0
+        reply = alice.chat("| ? k01", engine=recall_engine, max_new_tokens=1, remember=False)
+        assert reply.timings.hit_tokens == 0
