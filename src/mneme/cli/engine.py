@@ -46,7 +46,7 @@ def chat(
     url: Url = None,
     key: Key = None,
     budget_tokens: Annotated[
-        int | None, typer.Option("--budget", help="Tokens of recalled text.")
+        int | None, typer.Option("--budget-tokens", help="Of recalled text.")
     ] = None,
     max_new_tokens: Annotated[
         int | None, typer.Option("--max-new-tokens", help="Most tokens of an answer.")
