@@ -283,6 +283,46 @@ def test_what_is_archived_hidden_or_not_in_force_is_not_carried(
     assert places.carriers() == [row.id]
 
 
+def test_what_is_given_on_request_alone_is_not_carried(
+    places: Places, owner: Namespace, refund: MemCube
+) -> None:
+    row = places.promote(refund)
+    owner.update(refund.id, labels=["policy", "on_request"])
+    assert places.carriers() == []
+    owner.update(refund.id, labels=["policy"])
+    assert places.carriers() == [row.id]
+
+
+def test_what_was_said_and_holds_no_longer_is_not_carried(places: Places, owner: Namespace) -> None:
+    old = owner.add("I live in Oslo.", at="2025-01-01")[0]
+    places.memory.drain()
+    row = places.promote(owner.get(old.id))
+    assert places.carriers() == [row.id]
+    new = owner.add("I live in Bergen now.", at="2025-06-01")[0]
+    places.memory.drain()
+    (fact,) = [each for each in owner.derived(old.id) if each.kind == "plaintext"]
+    assert fact.valid_to is not None
+    assert places.carriers() == []
+    assert owner.get(row.id).state == "activated"
+    owner.erase(new.id)
+    assert places.carriers() == [row.id]  # it holds again
+
+
+def test_a_cube_that_went_stale_while_it_was_hidden_is_built_when_it_is_back(
+    places: Places, owner: Namespace, refund: MemCube, opening: MemCube
+) -> None:
+    row = places.promote(refund, opening)
+    owner.forget(refund.id)
+    owner.update(opening.id, text="It opens at ten.")
+    assert (places.rows(), waiting(places)) == ([], [])
+    owner.restore(refund.id)
+    assert (owner.get(row.id).state, places.carriers()) == ("archived", [])
+    assert [job.unique_key for job in waiting(places)] == [f"prefill alice {row.id}"]
+    again = places.promote(owner.get(refund.id), owner.get(opening.id))
+    assert again.id == row.id
+    assert places.carriers() == [row.id]
+
+
 def test_what_expires_lets_go_of_its_blocks(
     places: Places, owner: Namespace, refund: MemCube, clock: HandClock
 ) -> None:

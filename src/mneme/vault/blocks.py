@@ -17,10 +17,8 @@ from mneme.core.errors import (
 )
 from mneme.core.lifecycle import SEARCHED, State
 from mneme.core.rows import Selection, VersionRow
-from mneme.govern.retention import is_hidden
 from mneme.vault import sweep
-from mneme.vault.carrier import CarrierWriter, facts_made, says_same, source_ids
-from mneme.vault.codec import sources_of
+from mneme.vault.carrier import CarrierWriter, facts_made, is_true, source_ids
 from mneme.vault.stale import (
     ACTIVATION,
     DEMOTED,
@@ -37,7 +35,7 @@ from mneme.vault.stale import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from mneme.core.rows import BlockRow, Namespace
+    from mneme.core.rows import BlockRow
     from mneme.core.store import Transaction
     from mneme.vault.draft import Prefilled
     from mneme.vault.life import Lives
@@ -208,7 +206,8 @@ class Blocks:
     def carriers(self, path: str, engine: str, now: int | None = None) -> list[Carrier]:
         """The activation cubes of an engine that may be used, in order of writing.
 
-        All their sources are visible, not archived, in force, and at the text that was computed.
+        All their sources are visible, not archived, in force, at the text that was computed, and
+        not such as are given on request alone.
         """
         now = self._parts.clock.now_us() if now is None else now
         with self._parts.store.read() as tx:
@@ -220,7 +219,9 @@ class Blocks:
             return [
                 _carrier(tx, row)
                 for row in rows
-                if row.model == engine and not has_ended(row) and _is_true(tx, known, row, now)
+                if row.model == engine
+                and not has_ended(row)
+                and is_true(tx, known.number, row, now)
             ]
 
     @contextmanager
@@ -293,19 +294,6 @@ class Blocks:
         if row.kind != ACTIVATION:
             raise InvalidInputError(f"cube {cube_id!r} is {row.kind}, not an activation cube")
         return row
-
-
-def _is_true(tx: Transaction, known: Namespace, carrier: VersionRow, now: int) -> bool:
-    """Whether all that a carrier says may be said now."""
-    for span in sources_of(carrier):
-        row = tx.cubes.current(known.number, span.cube_id)
-        if row is None or is_hidden(row, now) or row.state not in _IN_USE:
-            return False
-        begun = row.valid_from is None or row.valid_from <= now
-        over = row.valid_to is not None and row.valid_to <= now
-        if over or not begun or not says_same(tx, row, span.version):
-            return False
-    return True
 
 
 def _carrier(tx: Transaction, row: VersionRow) -> Carrier:

@@ -10,16 +10,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from mneme.core.errors import FrozenCubeError, InvalidInputError, VersionConflictError
-from mneme.core.lifecycle import State
+from mneme.core.lifecycle import SEARCHED, State
 from mneme.core.provenance import SourceSpan
 from mneme.core.rows import TextRow, VersionRow
+from mneme.govern.retention import is_hidden
 from mneme.govern.trust import trust_of
 from mneme.vault import audit
 from mneme.vault.codec import canonical_json, sources_json, sources_of
 from mneme.vault.life import FORGOTTEN_WITH
-from mneme.vault.marks import DERIVED
+from mneme.vault.marks import DERIVED, ON_REQUEST
 from mneme.vault.stale import ACTIVATION, CARRIES, carriers_of, facts_of, has_ended, said_in
-from mneme.vault.write import enqueue_followers
+from mneme.vault.write import SOURCE, enqueue_followers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,6 +150,35 @@ def _described(
         model=header.engine,
         sources=sources_json(spans),
     )
+
+
+def is_true(tx: Transaction, ns: int, carrier: VersionRow, now: int) -> bool:
+    """Whether all that an activation cube carries may be said now, unasked."""
+    for span in sources_of(carrier):
+        row = tx.cubes.current(ns, span.cube_id)
+        if row is None or not (_is_given(row, now) and says_same(tx, row, span.version)):
+            return False
+        if _is_retired(tx, ns, row, now):
+            return False
+    return True
+
+
+def _is_given(row: VersionRow, now: int) -> bool:
+    begun = row.valid_from is None or row.valid_from <= now
+    over = row.valid_to is not None and row.valid_to <= now
+    shown = row.state in SEARCHED and not is_hidden(row, now)
+    return shown and begun and not over and ON_REQUEST not in _labels(row)
+
+
+def _is_retired(tx: Transaction, ns: int, row: VersionRow, now: int) -> bool:
+    """Whether all that was extracted from a text holds no longer, as searches see it."""
+    children = tx.cubes.current_of_keys(ns, tx.ledger.children(row.key, SOURCE))
+    claims = [c for c in children if c.method == "extracted" and c.state != State.MERGED]
+    return bool(claims) and all(_is_closed(claim, now) for claim in claims)
+
+
+def _is_closed(row: VersionRow, now: int) -> bool:
+    return is_hidden(row, now) or (row.valid_to is not None and row.valid_to <= now)
 
 
 def _labels(row: VersionRow) -> list[str]:

@@ -23,6 +23,8 @@ from mneme.vault.stale import (
     CARRIES,
     carriers_of,
     check_usable,
+    enqueue_prefill,
+    is_stale,
     let_go,
     release,
     says_otherwise,
@@ -372,6 +374,8 @@ class Lives:
         tx.ledger.set_parents(row.key, FORGOTTEN_WITH, [])
         back = row._replace(state=row.prior_state or State.ACTIVATED, prior_state=None)
         shown = self._version(tx, path, namespace, back, "restore")
+        if is_stale(shown):  # a source was changed while it was hidden
+            enqueue_prefill(tx, self._parts, path, row.id)
         for older in self._superseded(tx, namespace, row.key):
             if older.valid_to is None:
                 ended = older._replace(valid_to=_later(row.valid_from, older.valid_from))

@@ -76,7 +76,12 @@ def said_in(row: VersionRow) -> tuple[object, ...]:
 
 def is_to_build(row: VersionRow) -> bool:
     """Whether the blocks of an activation cube are to be computed: promised, or stale."""
-    return row.state == State.GENERATED or STALE in facts_of(row)
+    return row.kind == ACTIVATION and (row.state == State.GENERATED or is_stale(row))
+
+
+def is_stale(row: VersionRow) -> bool:
+    """Whether an activation cube lost its blocks because a text was changed."""
+    return row.kind == ACTIVATION and STALE in facts_of(row)
 
 
 def says_otherwise(tx: Transaction, ns: int, row: VersionRow) -> bool:
