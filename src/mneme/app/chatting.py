@@ -106,13 +106,24 @@ class ActivationVerbs:
             CubeNotFoundError: No readable cube of that id.
             InvalidInputError: It has no carrier.
         """
-        cube = self._vault.reader.get(self.path, checks.id_of(id))
-        carriers = [cube] if cube.kind != "plaintext" else self._carriers_of(cube.id)
+        carriers = self.carriers(id)
         if not carriers:
-            raise InvalidInputError(f"cube {cube.id!r} has no carrier; there is nothing to drop")
+            raise InvalidInputError(f"cube {id!r} has no carrier; there is nothing to drop")
         for carrier in carriers:
             self._vault.blocks.demote(self.path, carrier.id)
         self._shared.engines.let_go(self.path)
+
+    @strict
+    def carriers(self, id: str) -> Cubes:  # noqa: A002 (the contract's name)
+        """What carries a cube beside its text; the cube itself, if it is a carrier."""
+        cube = self._vault.reader.get(self.path, checks.id_of(id))
+        if cube.kind != "plaintext":
+            return [cube] if cube.state != State.ARCHIVED else []
+        return [
+            derived
+            for derived in self._vault.reader.derived(self.path, cube.id)
+            if derived.kind != "plaintext" and derived.state != State.ARCHIVED
+        ]
 
     @strict
     def chat(
@@ -175,10 +186,3 @@ class ActivationVerbs:
         given = {"query": question, "limit": asking.CANDIDATES}
         asked = asking.asked_of(given, self._shared.limits.zone, clock)
         return self._shared.searcher.found(self.path, asked)
-
-    def _carriers_of(self, cube_id: str) -> Cubes:
-        return [
-            cube
-            for cube in self._vault.reader.derived(self.path, cube_id)
-            if cube.kind == "activation" and cube.state != State.ARCHIVED
-        ]

@@ -108,17 +108,42 @@ def promote(
 
 def demote(
     cube_id: opt.CubeId,
+    dry_run: opt.DryRun = False,
     store: opt.Store = None,
     namespace: opt.Namespace = "default",
     as_json: opt.Json = False,
 ) -> None:
     """Drop the keys and values of a cube; the text stays."""
     with opened(store) as memory:
-        memory.namespace(namespace).demote(cube_id)
+        space = memory.namespace(namespace)
+        carriers = space.carriers(cube_id)
+        if not dry_run:
+            space.demote(cube_id)
     if as_json:
-        render.print_json({"demoted": cube_id})
-    else:
-        render.say(f"demoted {cube_id}")
+        render.print_json({"demoted": [each.id for each in carriers], "dry_run": dry_run})
+        return
+    for each in carriers:
+        render.say(f"{'would drop' if dry_run else 'dropped'} {each.id}: {render.payload(each)}")
+
+
+def prove(
+    model: Model = "",
+    store: opt.Store = None,
+    namespace: opt.WholeStore = "default",
+    as_json: opt.Json = False,
+) -> None:
+    """Measure whether promoted texts may be moved in prompts of a model; if so, they are."""
+    with _attached(store, model, None, None) as (memory, engine):
+        proof = memory.prove(engine)  # type: ignore[arg-type]  # no url, so it is no remote one
+    if as_json:
+        render.print_json(render.whole(proof))
+        return
+    render.say("passed" if proof.passed else "not passed: texts are computed anew where they move")
+    for name, distance in (("moved", proof.composed), ("moved wrongly", proof.planted)):
+        render.say(
+            f"  {name}: same next token {100 * distance.agreement:.1f} %, "
+            f"divergence {distance.divergence:.4f}, largest error of a logit {distance.error:.3f}"
+        )
 
 
 @contextmanager

@@ -146,6 +146,7 @@ VERBS: dict[str, dict[str, Callable[..., None]]] = {
         "chat": engine.chat,
         "promote": engine.promote,
         "demote": engine.demote,
+        "prove": engine.prove,
     },
     "Structure": {
         "task": structured.task,

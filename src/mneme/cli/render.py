@@ -89,18 +89,27 @@ def headline(cube: MemCube) -> str:
     return "  ".join(words)
 
 
+def payload(cube: MemCube) -> str:
+    """What a cube carries, on one line."""
+    if cube.kind == "plaintext":
+        return preview(cube.text)
+    facts = cube.metadata
+    size = f"{facts.get('bytes', 0) / 1e6:.1f} MB" if facts.get("bytes") else "no bytes here"
+    return f"{cube.kind}: {facts.get('tokens', 0)} tokens as {facts.get('form')}, {size}"
+
+
 def print_cubes(cubes: Iterable[MemCube]) -> None:
     """Two lines for each cube."""
     for cube in cubes:
         say(headline(cube), dim=True)
-        say(f"    {preview(cube.text)}")
+        say(f"    {payload(cube)}")
 
 
 def print_versions(cubes: Iterable[MemCube]) -> None:
     """Versions of a cube, one below the other."""
     for cube in cubes:
         say(f"version {cube.version}  recorded {when(cube.recorded_at)}  {cube.state}", dim=True)
-        say(f"    {preview(cube.text)}")
+        say(f"    {payload(cube)}")
 
 
 def print_cube(cube: MemCube) -> None:
