@@ -9,6 +9,7 @@ import pytest
 
 from mneme import MemCube, Namespace
 from mneme.core.rows import BlockRow
+from mneme.memories.activation.eviction import order
 from mneme.testing.blobs import MemoryBlobs
 from mneme.testing.prefills import ENGINE, Places, header_of, rows_of
 from mneme.vault.stale import SWEEP
@@ -192,6 +193,24 @@ def test_room_is_made_before_it_is_needed(
     assert make_room(total, total, by_start)
     assert (places.rows(), places.files()) == ([], set())
     assert len(places.carriers()) == 1  # still promoted, to be computed on use
+
+
+@pytest.mark.parametrize("eviction", ["gdsf", "lru"])
+def test_what_was_just_computed_is_not_the_first_to_make_room(
+    places: Places, owner: Namespace, parcel: MemCube, eviction: str
+) -> None:
+    def worst(rows: list[BlockRow]) -> list[BlockRow]:
+        return order(rows, places.clock.now_us(), eviction=eviction)
+
+    places.promote(parcel)
+    with places.memory.vault.parts.store.write() as tx:
+        tx.blocks.used([(row.number, 1) for row in places.rows()], places.clock.now_us())
+    places.clock.move_s(90 * 86_400)
+    places.promote(owner.add(OTHER)[0])
+    total = sum(row.size for row in places.rows())
+    new = names_of(OTHER)
+    assert places.blocks.make_room(sum(row.size for row in rows_of("alice", TEXT)), total, worst)
+    assert {row.name for row in places.rows()} == new
 
 
 def test_another_process_sees_at_once_that_blocks_went(

@@ -120,7 +120,7 @@ class Blocks:
                 row, text = self._writer.write(tx, path, header, State.ACTIVATED, facts)
                 sweep.note_places(tx, self._parts)
                 namespace = tx.cubes.touch_namespace(path)
-                tx.blocks.add(namespace.number, row.key, rows)
+                tx.blocks.add(namespace.number, row.key, self._dated(rows))
                 release(tx, self._parts, row.key, tuple(each.name for each in rows))
         except (CubeNotFoundError, VersionConflictError, FrozenCubeError, InvalidInputError):
             self._discard([each.name for each in rows])
@@ -144,6 +144,11 @@ class Blocks:
             row, text = self._writer.write(tx, path, header, State.GENERATED, facts)
             enqueue_prefill(tx, self._parts, path, row.id)
             return row, text
+
+    def _dated(self, rows: Sequence[BlockRow]) -> list[BlockRow]:
+        """New blocks count as used now: else they would be the first to make room."""
+        now = self._parts.clock.now_us()
+        return [row if row.number else row._replace(used_at=now) for row in rows]
 
     def refuse(self, path: str, cube_id: str, why: str) -> tuple[VersionRow, str]:
         """Archive a cube that was not proven to say what its sources say; its blocks go."""
