@@ -147,6 +147,38 @@ def _evicted(found: Any) -> Found:
     return Found(text, worst <= 1 and found["within_budget"])
 
 
+def _gone(found: Any) -> Found:
+    rows = [row for row in found["life"] if row["verb"] in {"update", "erase"}]
+    left = {name: sum(row["after"][name] for row in rows) for name in ("blocks", "files")}
+    hits = sum(row["hits_after"] for row in rows)
+    text = f"{left['blocks']} blocks, {left['files']} files, {hits} hits"
+    return Found(text, not (left["blocks"] or left["files"] or hits))
+
+
+def _many(found: Any) -> Found:
+    many = found["many"]
+    same = many["before"] == many["after"] and many["all_hit"] and len(set(many["tokens"])) == 1
+    size = many["after"]["file_bytes"]
+    return Found(
+        f"{many['chats']:,} chats: {size:,} bytes {'as before' if same else 'CHANGED'}", same
+    )
+
+
+def _threads(found: Any) -> Found:
+    built = found["at_once"]["many"]["long_passes"]
+    text = f"{built} long forward pass of {found['at_once']['threads']} threads"
+    return Found(text, built == found["at_once"]["one"]["long_passes"] == 1)
+
+
+def _end_to_end(found: Any) -> Found:
+    rows = found["families"]
+    asked = 2 * sum(row["questions"] for row in rows)
+    hit = sum(row["hit"] + row["hit_later"] for row in rows)
+    agreed = sum(row["verified"] + row["verified_later"] for row in rows)
+    text = f"{hit} of {asked} with all tokens hit, {agreed} agreed with a full prefill"
+    return Found(text, hit == agreed == asked)
+
+
 _GOALS: tuple[tuple[str, str, str, Callable[[Any], Found]], ...] = (
     ("raw fp32, all families, blocks, splits and questions, reloaded", "bit-equal, 100 % hits",
      "exact", _bits),
@@ -167,6 +199,11 @@ _GOALS: tuple[tuple[str, str, str, Callable[[Any], Found]], ...] = (
      _rotated),
     ("one field of the fingerprint or the salt changed", "0 hits", "exact", _refused),
     ("one corrupt byte in a file", "found, answer right", "exact", _damage),
+    ("every family with promote and chat, here and in another process", "all hit, all agree",
+     "chats", _end_to_end),
+    ("edit or erase of the text", "no block, file or hit left", "chats", _gone),
+    ("1,000 chats over one cube", "stored length and bytes unchanged", "chats", _many),
+    ("8 threads asking for the same missing prefix", "one build", "chats", _threads),
     ("GDSF against LRU, Zipf traces of mixed lengths", "never more seconds, within the budget",
      "eviction", _evicted),
 )  # fmt: skip

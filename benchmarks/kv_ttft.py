@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from measuring import REPO, machine_facts, save
+from measuring import load as read
 from mneme.backends.blobs.folder import FolderBlobs
 from mneme.backends.engines.local.engine import LocalEngine
 from mneme.backends.engines.local.loading import load
@@ -125,6 +126,8 @@ def draw(rows: list[dict[str, Any]]) -> None:
         xlabel="tokens of memory (question: 32 tokens)", ylabel="CPU seconds to the first token",
         xscale="log", yscale="log",
     )  # fmt: skip
+    axes.set_ylim(bottom=min(row["seconds"][HOST]["cpu"] for row in short) / 2)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} s")
     axes.set_xticks([row["memory_tokens"] for row in short])
     axes.set_xticklabels([str(row["memory_tokens"]) for row in short])
     axes.minorticks_off()
@@ -151,8 +154,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="512 tokens alone, nothing written")
+    parser.add_argument("--draw", action="store_true", help="only the picture, out of the result")
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    if asked.draw:
+        draw(read("kv_ttft.json")["rows"])
+        return
     if asked.quick:
         measured(FEW_WORDS, SIZES[:1], asked.repeats)
         return

@@ -32,6 +32,8 @@ def test_python_examples_run_in_order(
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "example"}
     for number, code in enumerate(blocks(page, "python"), start=1):
+        if "mneme.engine(" in code:
+            pytest.importorskip("torch", reason="the extra local is not installed")
         exec(compile(code, f"{page.name}, example {number}", "exec"), names)
 
 
