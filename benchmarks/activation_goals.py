@@ -125,6 +125,15 @@ def _rotated(found: Any) -> Found:
     return Found(text, full - ways[best] <= 0.04 and full - stale >= 0.25)
 
 
+def _kept(policy: str, keep: str, bound: float, *, most: bool = False) -> Callable[[Any], Found]:
+    def find(found: Any) -> Found:
+        row = next(row for row in found["rows"] if row["policy"] == policy)
+        right = row[f"kept_{keep}"]
+        return Found(f"{right:.1%}", right <= bound if most else right >= bound)
+
+    return find
+
+
 def _refused(found: Any) -> Found:
     hits = sum(one["hits_of_other_salts"] + one["hits_of_other_fields"] for one in found["refused"])
     tried = sum(one["salts"] + len(one["fields"]) for one in found["refused"])
@@ -197,6 +206,11 @@ _GOALS: tuple[tuple[str, str, str, Callable[[Any], Found]], ...] = (
     ("latest-wins judge at 256 words", ">= 95 %", "judges", _latest),
     ("its blocks re-rotated; not re-rotated", "within 4 points; >= 25 points worse", "compose",
      _rotated),
+    ("recall judge, half kept by leverage, question unknown", ">= 85 %", "policies",
+     _kept("leverage", "0.5", 0.85)),
+    ("one tenth kept by SnapKV with the question", ">= 90 %", "policies",
+     _kept("snapkv", "0.1", 0.90)),
+    ("one fifth kept at random", "<= 35 %", "policies", _kept("random", "0.2", 0.35, most=True)),
     ("one field of the fingerprint or the salt changed", "0 hits", "exact", _refused),
     ("one corrupt byte in a file", "found, answer right", "exact", _damage),
     ("every family with promote and chat, here and in another process", "all hit, all agree",

@@ -114,6 +114,34 @@ def judges() -> str:
     return table(head, rows) + made_by("judges", note)
 
 
+def chats() -> str:
+    found = load("kv_chats.json")
+    if not found:
+        return ""
+    rows = []
+    for family in dict.fromkeys(row["family"] for row in found["families"]):
+        own = [row for row in found["families"] if row["family"] == family]
+        names = ("questions", "hit", "verified", "hit_later", "verified_later", "same_answer")
+        rows.append((family, *(sum(row[name] for row in own) for name in names)))
+    head = ["family", "questions", "all tokens hit", "agree with a full prefill",
+            "the same in another process: hit", "agree", "same answer"]  # fmt: skip
+    life = ", ".join(
+        f"{row['verb']}: {row['after']['blocks']} blocks, {row['after']['files']} files, "
+        f"{row['hits_after']} hits in the next answer"
+        for row in found["life"]
+    )
+    many, once = found["many"], found["at_once"]
+    note = (
+        f"With `promote` and `chat`, blocks of 16, 64 and 256 tokens. What is left of "
+        f"{found['life'][0]['before']['blocks']} blocks after the text changed or went: {life} "
+        f"(what was forgotten can be restored). {many['chats']:,} chats over one cube: "
+        f"{many['before']['file_bytes']:,} bytes before, {many['after']['file_bytes']:,} after. "
+        f"{once['threads']} threads that promote one text at once: "
+        f"{once['many']['long_passes']} long forward pass, {once['many']['cubes']} cube."
+    )
+    return table(head, rows) + made_by("chats", note)
+
+
 def codecs() -> str:
     found = load("kv_codecs.json")
     if not found:
@@ -187,24 +215,78 @@ def listed() -> str:
     return table(head, rows)
 
 
-def pending(name: str) -> Callable[[], str]:
-    def made() -> str:
-        return generic(load(f"kv_{name}.json"), name)
-
-    return made
-
-
-def generic(found: dict[str, Any], name: str) -> str:
-    """Any result that has `rows`: its columns as they are named."""
-    if not found.get("rows"):
+def tiers() -> str:
+    found = load("kv_tiers.json")
+    if not found:
         return ""
-    head = list(found["rows"][0])
-    rows = [[_cell(row.get(column)) for column in head] for row in found["rows"]]
-    return table([column.replace("_", " ") for column in head], rows) + made_by(name)
+    more = found["over_host"]
+    rows = [
+        (way, f"{1000 * each['median']:.1f} ms",
+         f"{100 * more[way]['median']:+.1f} %" if way in more else "")
+        for way, each in found["first_token_s"].items()
+    ]  # fmt: skip
+    building = found["building_s"]
+    note = (
+        f"{found['memory_tokens']:,} tokens of memory, a question of {found['question_tokens']}; "
+        f"CPU time. Building takes {building['build_s']['median']:.2f} s; storing adds "
+        f"{found['storing']['median']:.1%} to that. A file of {found['block_bytes']:,} bytes takes "
+        f"{found['file_ms']['without']:.2f} ms, with fsync {found['file_ms']['with']:.2f} ms: "
+        "files of blocks do without, since a checksum finds what a power cut broke."
+    )
+    head = ["first token from", "CPU", "more than from host memory"]
+    return table(head, rows) + made_by("tiers", note)
 
 
-def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def policies_table() -> str:
+    found = load("kv_policies.json")
+    if not found:
+        return ""
+    kept = [name for name in found["rows"][0] if name.startswith("kept_")]
+    rows = [
+        (f"`{row['policy']}`", row["stage"], *(percent(row.get(name), 0) for name in kept))
+        for row in found["rows"]
+    ]
+    head = ["policy", "stage", *(f"{float(name.removeprefix('kept_')):.0%} kept" for name in kept)]
+    answers = [
+        (f"`{row['policy']}`", f"{row['prompt_tokens']} + {row['answer_tokens']}",
+         row["most_tokens_held"], percent(row["asked_first"], 0), percent(row["asked_again"], 0))
+        for row in found["decode_rows"]
+    ]  # fmt: skip
+    later = ["policy, while the answer grows", "budget: prompt + answer", "most held",
+             "asked first", "asked again"]  # fmt: skip
+    note = f"Share of right answers of the judge ({found['judge']})."
+    picture = "![Right answers against the share that is kept](images/kv-policies.svg)"
+    first = f"{picture}\n\n{table(head, rows)}{made_by('policies', note)}"
+    return f"{first}\n\n{table(later, answers)}"
+
+
+def loading() -> str:
+    found = load("kv_loading.json")
+    if not found:
+        return ""
+    judged = list(found["sentences"])
+    names = dict.fromkeys(way for row in found["sentences"].values() for way in row["right"])
+    rows = [
+        (way, *(percent(found["sentences"][judge]["right"].get(way)) for judge in judged),
+         percent(found["sentences"][judged[0]]["read"].get(way)))
+        for way in names
+    ]  # fmt: skip
+    episodes = list(found["episodes"])
+    names = dict.fromkeys(way for row in found["episodes"].values() for way in row["right"])
+    parts = [
+        (way, *(percent(found["episodes"][judge]["right"].get(way)) for judge in episodes))
+        for way in names
+    ]
+    setting = found["setting"]
+    note = (
+        f"{setting['words']} words, {setting['facts']} facts, sentences of about "
+        f"{setting['sentence']} words; share of right answers to "
+        f"{found['sentences'][judged[0]]['questions']} questions each. `chosen`: by digests "
+        f"of keys (SentenceKV, LeoAM), an index of {found['sentences'][judged[0]]['index_share']:.1%} of "
+        "the bytes. Then episodes of a conversation (EpiCache):"
+    )
+    first = table(["sentences", *judged, "bytes read"], rows) + made_by("loading", note)
+    return f"{first}\n\n{table(['episodes', *episodes], parts)}"
 
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -212,11 +294,12 @@ PARTS: dict[str, Callable[[], str]] = {
     "figures": figures,
     "exact": exact,
     "ttft": ttft,
+    "chats": chats,
     "judges": judges,
     "codecs": codecs,
-    "tiers": pending("tiers"),
+    "tiers": tiers,
     "eviction": eviction,
     "compose": compose,
-    "policies": pending("policies"),
-    "loading": pending("loading"),
+    "policies": policies_table,
+    "loading": loading,
 }
