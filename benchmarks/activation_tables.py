@@ -277,12 +277,12 @@ def loading() -> str:
         (way, *(percent(found["episodes"][judge]["right"].get(way)) for judge in episodes))
         for way in names
     ]
-    setting = found["setting"]
+    setting, size = found["setting"], found["sentences"][judged[0]]["index_share"]
     note = (
         f"{setting['words']} words, {setting['facts']} facts, sentences of about "
         f"{setting['sentence']} words; share of right answers to "
         f"{found['sentences'][judged[0]]['questions']} questions each. `chosen`: by digests "
-        f"of keys (SentenceKV, LeoAM), an index of {found['sentences'][judged[0]]['index_share']:.1%} of "
+        f"of keys (SentenceKV, LeoAM), an index of {size:.1%} of "
         "the bytes. Then episodes of a conversation (EpiCache):"
     )
     first = table(["sentences", *judged, "bytes read"], rows) + made_by("loading", note)
