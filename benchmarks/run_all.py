@@ -27,6 +27,17 @@ SCRIPTS = (
     ["working.py"],
     ["tasks_and_tables.py"],
     ["memory_types.py"],
+    ["kv_exact.py"],
+    ["kv_chats.py"],
+    ["kv_ttft.py"],
+    ["kv_tiers.py"],
+    ["kv_codecs.py"],
+    ["kv_judges.py"],
+    ["kv_compose.py"],
+    ["kv_policies.py"],
+    ["kv_eviction.py"],
+    ["kv_loading.py"],
+    ["activation_page.py"],
     ["summary.py"],
 )
 

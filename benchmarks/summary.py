@@ -26,6 +26,7 @@ PARTS = (
     ("Beside other stores", "benchmarks-speed.md", ("peers",)),
     ("Durability", "benchmarks-durability.md", (FIRST_TABLE,)),
     ("Written memory", "memory-types.md", (FIRST_TABLE,)),
+    ("Activation memory", "activation.md", ("figures",)),
 )
 
 
