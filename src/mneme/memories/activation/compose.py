@@ -19,6 +19,7 @@ import torch
 from mneme.core.engine import Layer
 from mneme.core.errors import InvalidInputError
 from mneme.memories.activation.kv import join
+from mneme.memories.activation.mend import Draft
 from mneme.memories.activation.positions import ensure_movable, move, unrotate
 
 if TYPE_CHECKING:
@@ -63,25 +64,6 @@ class Composed:
     exact: bool
     moved_tokens: int
     recomputed_tokens: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A prompt in the making, as a choice of what to compute again sees it.
-
-    Attributes:
-        tokens: All of them.
-        kv: Of all of them; zeros where `gaps` says that they are not known.
-        sure: How many of the first tokens are exact.
-        moved: (first, after the last) position of each moved part, rising.
-        gaps: The same of what is to be computed in any case.
-    """
-
-    tokens: tuple[int, ...]
-    kv: KV
-    sure: int
-    moved: tuple[tuple[int, int], ...]
-    gaps: tuple[tuple[int, int], ...]
 
 
 def compose(

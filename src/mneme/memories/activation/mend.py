@@ -17,8 +17,26 @@ from mneme.core.errors import InvalidInputError
 from mneme.memories.activation.kv import cut
 
 if TYPE_CHECKING:
-    from mneme.core.engine import Engine
-    from mneme.memories.activation.compose import Draft
+    from mneme.core.engine import KV, Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A prompt in the making, as a choice of what to compute again sees it.
+
+    Attributes:
+        tokens: All of them.
+        kv: Of all of them; zeros where `gaps` says that they are not known.
+        sure: How many of the first tokens are exact.
+        moved: (first, after the last) position of each moved part, rising.
+        gaps: The same of what is to be computed in any case.
+    """
+
+    tokens: tuple[int, ...]
+    kv: KV
+    sure: int
+    moved: tuple[tuple[int, int], ...]
+    gaps: tuple[tuple[int, int], ...]
 
 
 class Mend(Protocol):
