@@ -37,7 +37,10 @@ _FIELDS = VersionRow._fields[1:]
 
 
 def export(vault: Vault, namespace: str, path: Path) -> int:
-    """Write all readable cubes of a namespace; the number of cubes."""
+    """Write all readable cubes of plaintext of a namespace; the number of cubes.
+
+    What was computed of them for a model is not written: it is made again from the text.
+    """
     part = path.with_name(path.name + ".part")
     try:
         count = _write(vault, namespace, part)
