@@ -30,6 +30,14 @@ def test_a_name_is_not_fetched() -> None:
         mneme.engine("Qwen/Qwen2-0.5B")
 
 
+def test_nothing_is_fetched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *what, **_: asked.append(what))
+    monkeypatch.setattr("socket.socket.connect", lambda *what: asked.append(what))
+    assert mneme.engine(folder).layers == 2
+    assert asked == []
+
+
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"no config\.json"):
         mneme.engine(tmp_path)

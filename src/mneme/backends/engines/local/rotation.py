@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _NEAR = {torch.float32: 1e-4, torch.float64: 1e-4}  # of the largest key
 _NEAR_HALF = 3e-2
+_OTHER = (AttributeError, TypeError, RuntimeError, KeyError)
 _FAR = 37  # the position at which the proof compares
 
 
@@ -60,10 +61,14 @@ class Rotation:
         where = torch.tensor([list(positions)], device=self._runner.device, dtype=torch.long)
         like = torch.zeros(1, device=self._runner.device, dtype=torch.float32)
         arguments = [like, where]
-        if "layer_type" in signature(rotary.forward).parameters:
-            arguments.append(text.layer_types[self._runner.slots[layer]])
-        with self._runner.lock, torch.no_grad():
-            both = rotary(*arguments)
+        kinds = getattr(text, "layer_types", None)
+        if kinds and "layer_type" in signature(rotary.forward).parameters:
+            arguments.append(kinds[self._runner.slots[layer]])
+        try:
+            with self._runner.lock, torch.no_grad():
+                both = rotary(*arguments)
+        except _OTHER as error:  # some models call theirs in a way of their own
+            raise self._unsuited() from error
         if not isinstance(both, tuple) or len(both) != 2 or both[0].dim() != 3:
             raise self._unsuited()
         cos, sin = (part[0].float() for part in both)
