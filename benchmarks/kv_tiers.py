@@ -183,6 +183,22 @@ def main() -> None:
         print(f"{name:10} {statistics.median(b[name] for b in builds) * 1e3:8.1f} CPU ms")
     print(f"storing adds {storing['median']:.1%} to building")
     print(f"a file of {size} bytes: {sync['without']:.2f} ms, with fsync {sync['with']:.2f} ms")
+    rows = [
+        {
+            "what": f"first token from {way}",
+            "CPU_ms": statistics.median(each) * 1e3,
+            "more": f"{shares[way]['median']:+.1%} of host" if way in shares else "",
+        }
+        for way, each in seconds.items()
+    ]
+    rows += [
+        {"what": what, "CPU_ms": statistics.median(work) * 1e3, "more": more}
+        for what, work, more in (
+            ("building", [b["build_s"] for b in builds], ""),
+            ("storing", [b["cut_s"] + b["pack_s"] + b["keep_s"] for b in builds],
+             f"{storing['median']:+.1%} of building"),
+        )
+    ]  # fmt: skip
     if not said.dry:
         save("kv_tiers.json", {
             "machine": machine_facts(), "memory_tokens": MEMORY, "question_tokens": QUESTION,
@@ -193,7 +209,7 @@ def main() -> None:
                 name: spread(b[name] for b in builds)
                 for name in ("build_s", "cut_s", "pack_s", "keep_s")
             },
-            "file_ms": sync,
+            "file_ms": sync, "rows": rows,
         })  # fmt: skip
 
 
