@@ -44,7 +44,7 @@ def _bits(found: Any) -> Found:
 def _full(found: Any) -> Found:
     worst = max(case["worst_error"] for case in found["cases"])
     same = sum(case["same_greedy"] for case in found["cases"])
-    prompts = sum(case["prompts"] for case in found["cases"])
+    prompts = sum(case["against_full"] for case in found["cases"])
     return Found(
         f"{worst:.1e}; {same:,} of {prompts:,} the same", worst <= 1e-5 and same == prompts
     )

@@ -45,7 +45,9 @@ def exact() -> str:
         prompts = sum(case["prompts"] for case in own)
         rows.append((
             family, prompts, *(sum(case[name] for case in own)
-            for name in ("bit_equal", "all_hit", "same_greedy")),
+            for name in ("bit_equal", "all_hit")),
+            f"{sum(case['same_greedy'] for case in own)} of "
+            f"{sum(case['against_full'] for case in own)}",
             f"{max(case['worst_error'] for case in own):.1e}",
             f"{sum(one['bit_equal'] for one in later)} of {len(later)}",
         ))  # fmt: skip

@@ -121,8 +121,9 @@ def case(
         "split": list(split),
         "prompts": len(found) + len(same_session),
         "bit_equal": sum(one["bit_equal"] for one in found) + sum(same_session),
-        "all_hit": sum(one["hits"] >= one["of"] for one in found) + len(same_session),
-        "same_greedy": sum(one["same_greedy"] for one in found) + len(same_session),
+        "all_hit": sum(one["hits"] >= one["of"] for one in found) + sum(same_session),
+        "against_full": len(found),
+        "same_greedy": sum(one["same_greedy"] for one in found),
         "worst_error": max(one["error"] for one in found),
     }
 
@@ -298,7 +299,8 @@ def line(
     return (
         f"{family:16} prompts {prompts}: bit-equal {sum(one['bit_equal'] for one in own)}, "
         f"all hit {sum(one['all_hit'] for one in own)}, "
-        f"same greedy {sum(one['same_greedy'] for one in own)}, "
+        f"same greedy {sum(one['same_greedy'] for one in own)} of "
+        f"{sum(one['against_full'] for one in own)}, "
         f"worst error {max(one['worst_error'] for one in own):.1e}; "
         f"another process {sum(one['bit_equal'] for one in later)} of {len(later)}; "
         f"wrong hits {refused['hits_of_other_salts'] + refused['hits_of_other_fields']}, "
