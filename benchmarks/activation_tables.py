@@ -46,8 +46,7 @@ def exact() -> str:
         rows.append((
             family, prompts, *(sum(case[name] for case in own)
             for name in ("bit_equal", "all_hit")),
-            f"{sum(case['same_greedy'] for case in own)} of "
-            f"{sum(case['against_full'] for case in own)}",
+            f"{sum(c['same_greedy'] for c in own)} of {sum(c['against_full'] for c in own)}",
             f"{max(case['worst_error'] for case in own):.1e}",
             f"{sum(one['bit_equal'] for one in later)} of {len(later)}",
         ))  # fmt: skip
