@@ -63,6 +63,51 @@ def test_an_answer_grows_in_bounded_memory(
         assert reply.timings.answer_tokens == 12
 
 
+def test_only_the_sentences_that_a_question_looks_at_are_loaded(
+    opened: Opened, recall_engine: Engine
+) -> None:
+    case = recall_case(3, words=250, facts=12, questions=8)
+    with opened(recall_engine, kv_block_tokens=16) as memory:
+        alice = memory.namespace("alice")
+        book = alice.add(case.text, type="document")
+        alice.promote(book[0].id, to="activation", engine=recall_engine, sentences=True)
+        whole = alice.chat("| ? k01", engine=recall_engine, max_new_tokens=1, remember=False)
+    right, loaded = 0, []
+    for question, value in case.questions:
+        with opened(recall_engine, kv_block_tokens=16) as memory:
+            reply = memory.namespace("alice").chat(
+                question, engine=recall_engine, max_new_tokens=1, remember=False,
+                policy="sentences", keep=0.4,
+            )  # fmt: skip
+            assert reply.timings.hit_tokens == whole.timings.hit_tokens
+            loaded.append(reply.timings.loaded_bytes / whole.timings.loaded_bytes)
+            right += reply.text == value
+    assert max(loaded) < 0.8
+    assert right >= 6
+    with opened(recall_engine) as memory:
+        alice = memory.namespace("alice")
+        alice.erase(filters={"type": "document"})
+        assert memory.stats().counts["blocks"] == 0
+
+
+def test_a_conversation_is_promoted_by_episodes(opened: Opened, recall_engine: Engine) -> None:
+    with opened(recall_engine) as memory:
+        alice = memory.namespace("alice")
+        for hour in (0, 2, 4, 6):
+            for minute in range(3):
+                text = f"k{hour}{minute} v{minute}1 w01 w02"
+                alice.add(text, session="s", at=f"2026-03-01T{hour:02d}:{minute:02d}:00Z")
+        made = alice.promote(
+            filters={"session": "s"}, to="activation", engine=recall_engine, episodes=True
+        )
+        hours = [{turn.text[1] for turn in alice.sources(cube.id)} for cube in made]
+        assert all(len(each) == 1 for each in hours)  # a pause ends an episode
+        assert len(made) >= 4
+        reply = alice.chat("| ? k42", engine=recall_engine, max_new_tokens=1, remember=False)
+        assert reply.text == "v21"
+        assert sum(len(item.sources) for item in reply.plan) == 12
+
+
 def test_a_policy_must_fit_the_moment(opened: Opened, recall_engine: Engine) -> None:
     with opened(recall_engine) as memory:
         alice = memory.namespace("alice")

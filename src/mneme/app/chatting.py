@@ -57,6 +57,8 @@ class ActivationVerbs:
         codec: str | None = None,
         policy: str | None = None,
         keep: float = 1.0,
+        sentences: bool = False,
+        episodes: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Cubes:
         """Make carriers of cubes: what the engine would compute of them before each question.
@@ -74,6 +76,10 @@ class ActivationVerbs:
             codec: "raw" (bit by bit), "bf16", "int8", "int4" or "lowrank"; None: the setting.
             policy: Leaves tokens out; see docs/activation.md. None keeps all.
             keep: The share that a policy keeps.
+            sentences: Whether to keep an index of sentences too: then `chat(policy="sentences",
+                keep=0.2)` loads only the sentences that a question looks at.
+            episodes: Whether cubes other than documents are cut into episodes (where the
+                conversation paused or changed its topic), each a cube of its own.
             progress: Told how many of how many cubes are built.
 
         Raises:
@@ -84,9 +90,15 @@ class ActivationVerbs:
         """
         checked.carrier_of(to)
         ids, conditions = self._target(target, filters)
-        order = checked.order_of(codec or self._shared.engines.settings.form, policy, keep)
+        order = checked.order_of(
+            codec or self._shared.engines.settings.form, policy, keep,
+            sentences=checks.flag_of(sentences, name="sentences"),
+        )  # fmt: skip
         promoter = self._shared.engines.promoter(engine)
-        groups = groups_of(self._vault, self.path, ids, conditions)
+        groups = groups_of(
+            self._vault, self.path, ids, conditions,
+            episodes=checks.flag_of(episodes, name="episodes"),
+        )  # fmt: skip
         if not checks.flag_of(wait, name="wait"):
             cubes = [promoter.promise(self.path, group, order) for group in groups]
             self._shared.wake()
@@ -149,8 +161,8 @@ class ActivationVerbs:
             max_new_tokens: Of the answer, which is the likeliest one (greedy).
             remember: Whether the question and the answer are kept as turns.
             policy: Answers on a part of what is loaded, such as "snapkv" (by what the question
-                looks at) or "scissorhands" (while the answer grows): less memory, an
-                approximation. None answers on all.
+                looks at), "scissorhands" (while the answer grows) or "sentences" (only those are
+                loaded): less memory, an approximation. None answers on all.
             keep: The share of tokens that it keeps.
             note: Told each piece of the answer as soon as it is there.
 

@@ -51,6 +51,11 @@ def chat(
     max_new_tokens: Annotated[
         int | None, typer.Option("--max-new-tokens", help="Most tokens of an answer.")
     ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="Answer on a part of it: snapkv, sentences, scissorhands, ..."),
+    ] = None,
+    keep: Annotated[float | None, typer.Option(help="The share that the policy keeps.")] = None,
     session: opt.Session = None,
     remember: Annotated[
         bool, typer.Option("--remember/--no-remember", help="Keep the exchange.")
@@ -60,7 +65,9 @@ def chat(
     as_json: opt.Json = False,
 ) -> None:
     """Ask a model that has this memory: as text, and as keys and values of what was promoted."""
-    given = opt.given(budget_tokens=budget_tokens, max_new_tokens=max_new_tokens)
+    given = opt.given(
+        budget_tokens=budget_tokens, max_new_tokens=max_new_tokens, policy=policy, keep=keep
+    )
     with _attached(store, model, url, key) as (memory, engine):
         space = memory.namespace(namespace)
         if question:
@@ -82,6 +89,12 @@ def promote(
         str | None, typer.Option(help="Leaves tokens out; see docs/activation.md.")
     ] = None,
     keep: Annotated[float | None, typer.Option(help="The share that the policy keeps.")] = None,
+    sentences: Annotated[
+        bool, typer.Option("--sentences", help="Keep an index of sentences, for chat --policy.")
+    ] = False,
+    episodes: Annotated[
+        bool, typer.Option("--episodes", help="Cut a conversation into episodes, a cube each.")
+    ] = False,
     store: opt.Store = None,
     namespace: opt.Namespace = "default",
     as_json: opt.Json = False,
@@ -93,6 +106,7 @@ def promote(
     ):
         made = memory.namespace(namespace).promote(
             targets, filters=opt.read_filters(filters), to=to, engine=engine,
+            sentences=sentences, episodes=episodes,
             **opt.given(codec=codec, policy=policy, keep=keep, progress=progress),
         )  # fmt: skip
     if as_json:

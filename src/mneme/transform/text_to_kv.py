@@ -59,11 +59,14 @@ class Order:
         codec: "raw", "bf16", "int8", "int4" or "lowrank".
         policy: Which leaves tokens out; None keeps all.
         keep: The share that it keeps.
+        sentences: Whether to keep an index of sentences too, so that a question can load of a long
+            text only what it looks at.
     """
 
     codec: str = "raw"
     policy: str | None = None
     keep: float = 1.0
+    sentences: bool = False
 
     @property
     def form(self) -> str:
@@ -71,11 +74,11 @@ class Order:
         return self.codec if self.policy is None else f"{self.policy}-{self.keep:.2f}+{self.codec}"
 
 
-def order_of(form: str) -> Order:
+def order_of(form: str, *, sentences: bool = False) -> Order:
     """The order of a form."""
     policy = policy_name(form)
     if policy is None:
-        return Order(codec=codec_name(form))
+        return Order(codec=codec_name(form), sentences=sentences)
     name, _, keep = policy.rpartition("-")
     return Order(codec=codec_name(form), policy=name, keep=float(keep))
 
@@ -130,6 +133,8 @@ class Prefiller:
         self._check_length(tokens)
         run = self._run(path, tokens, order)
         error = self._prove(run, promoted, order)
+        if order.sentences:
+            self._add_index(path, run)
         self.store(run.blocks)
         header = Prefilled(
             sources=tuple((text.row.id, text.row.version) for text in texts),
@@ -137,7 +142,12 @@ class Prefiller:
             form=order.form,
             tokens=len(tokens),
             method="prefill" if order.policy is None else "thinned",
-            extra={**extra, "error": error, "seconds": round(run.cost_s, 6)},
+            extra={
+                **extra,
+                "sentences": order.sentences,
+                "error": error,
+                "seconds": round(run.cost_s, 6),
+            },
         )
         return self._vault.blocks.keep(path, header, run.blocks.rows)
 
@@ -192,6 +202,14 @@ class Prefiller:
         else:
             blocks = memory.blocks(salt, tokens, kv, form=order.form, cost_s=cost_s, known=known)
         return _Run(tokens, blocks, kv, cost_s)
+
+    def _add_index(self, path: str, run: _Run) -> None:
+        from mneme.memories.activation.partial import index_row
+
+        salt = salt_of(self._vault.parts.secret, path)
+        row, data = index_row(self._memory, salt, run.tokens, run.kv)
+        run.blocks.rows.append(row)
+        run.blocks.files[row.name] = data
 
     def _thinned(self, tokens: Sequence[int], order: Order) -> Held:
         """What a policy keeps of a run of tokens, the question unknown."""

@@ -61,7 +61,7 @@ def share_of(value: object, *, name: str) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def order_of(codec: object, policy: object, keep: object) -> Order:
+def order_of(codec: object, policy: object, keep: object, *, sentences: bool = False) -> Order:
     """How to build.
 
     Raises:
@@ -75,9 +75,11 @@ def order_of(codec: object, policy: object, keep: object) -> Order:
     if policy is None:
         if share < 1:
             raise InvalidInputError("keep needs a policy, such as policy='leverage'")
-        return Order(codec=codec)
+        return Order(codec=codec, sentences=sentences)
     if not isinstance(policy, str):
         raise InvalidInputError(f"policy takes a name, not {policy!r:.80}")
+    if sentences:
+        raise InvalidInputError("an index of sentences needs every token: give no policy")
     from mneme.memories.activation.policies import build_policy
 
     build_policy(policy)  # says which there are

@@ -64,7 +64,9 @@ class Chat:
 
         engine = self._engine
         begun = perf_counter()
-        opening = self._opener.open(asking.path, prompt, lambda: self._prompter.ends(prompt))
+        opening = self._opener.open(
+            asking.path, prompt, lambda: self._prompter.ends(prompt), asking.narrowing
+        )
         opened = perf_counter()
         opening, feeds, logits, verified = self._read(asking, prompt, opening)
         prefill_s = perf_counter() - opened

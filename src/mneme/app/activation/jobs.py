@@ -42,9 +42,10 @@ def prefilling(vault: Vault, engines: Engines) -> Handler:
         if attached is None:
             raise BackendUnavailableError("the engine of this activation cube is not attached")
         extra = {COMPOSED: facts_of(row)[COMPOSED]} if is_composed(row) else {}
+        sentences = bool(facts_of(row).get("sentences"))
         promoter = Promoter(vault, attached, engines.prefiller(attached))
         try:
-            promoter.build(path, ids, order_of(form), extra)
+            promoter.build(path, ids, order_of(form, sentences=sentences), extra)
         except (GateFailedError, InvalidInputError) as error:  # another try would say the same
             vault.blocks.refuse(path, cube_id, error.message)
         except CubeNotFoundError:

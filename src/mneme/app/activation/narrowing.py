@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from mneme.memories.activation.memory import Feeds, Opening
 
 
+SENTENCES = "sentences"  # loads only what a question looks at (memories.activation.partial)
+
+
 class Narrowing(NamedTuple):
     """A policy of the stage "question" or "decode", and the share of tokens that it keeps."""
 
@@ -33,13 +36,18 @@ def narrowing_of(policy: object, keep: float) -> Narrowing | None:
         return None
     if not isinstance(policy, str):
         raise InvalidInputError(f"policy takes a name, not {policy!r:.80}")
+    if policy == SENTENCES:
+        return Narrowing(policy, keep)
     from mneme.memories.activation import policies
 
     about = policies.policy(policy).about
     fit = [
-        each.about.name
-        for each in policies.policies()
-        if each.about.stage != "build" and not each.about.needs_surprise
+        SENTENCES,
+        *(
+            each.about.name
+            for each in policies.policies()
+            if each.about.stage != "build" and not each.about.needs_surprise
+        ),
     ]
     if about.name not in fit:
         raise InvalidInputError(
@@ -68,7 +76,7 @@ def first_logits(
     from mneme.memories.activation.policies.policy import Budget
 
     name, keep = narrowing
-    if policies.policy(name).about.stage == "decode":
+    if name != SENTENCES and policies.policy(name).about.stage == "decode":
         budget = Budget(
             prompt_tokens=max(1, math.ceil(keep * (opening.tokens + len(rest)))),
             answer_tokens=max(1, math.ceil(keep * answer)),
@@ -76,7 +84,7 @@ def first_logits(
         policy = policies.decode_policy(name)
         growing = Growing(engine, opening.held, opening.tokens, policy, budget)
         return growing, growing.prompt(rest)
-    if opening.held is None:
+    if opening.held is None or name == SENTENCES:
         session = opening.session
         return session, session.feed(rest)
     chooser = policies.question_policy(name)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from logging import getLogger
 from typing import TYPE_CHECKING
 
+from mneme.app.activation.narrowing import SENTENCES
 from mneme.app.activation.proofs import is_proven, mend_in_use
 from mneme.core.errors import MnemeError, UnsuitedModelError
 from mneme.memories.activation.forms import is_cuttable
-from mneme.memories.activation.keys import salt_of
+from mneme.memories.activation.keys import block_key, root_key, salt_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mneme.app.activation.attached import Attached, KVSettings
+    from mneme.app.activation.narrowing import Narrowing
     from mneme.app.activation.prompting import Prompt
     from mneme.core.rows import BlockRow
+    from mneme.memories.activation.match import Match
     from mneme.memories.activation.memory import Opening
     from mneme.memories.activation.weave import Piece
     from mneme.vault.vault import Vault
@@ -38,19 +41,30 @@ class Opener:
         self._vault, self._attached, self._settings = vault, attached, settings
         self._chance, self._used = chance, used
 
-    def open(self, path: str, prompt: Prompt, ends: Callable[[], Sequence[int]]) -> Opening:
+    def open(
+        self,
+        path: str,
+        prompt: Prompt,
+        ends: Callable[[], Sequence[int]],
+        narrowing: Narrowing | None = None,
+    ) -> Opening:
         """The longest known beginning; what was lost is forgotten.
 
         Args:
             path: Of the namespace.
             prompt: All of it.
             ends: Gives where the texts of each carrier end; only asked where it matters.
+            narrowing: What of it to read.
         """
         memory, blocks = self._attached.memory, self._vault.blocks
         salt = salt_of(self._vault.parts.secret, path)
         epoch = memory.tiers.epoch
         with blocks.matching(path, self._attached.engine.fingerprint) as index:
             match = memory.match(index, salt, prompt.tokens)
+        partly = self._partly(path, prompt, match, narrowing)
+        if partly is not None:
+            self._used([row.number for row in partly.rows])
+            return partly
         opening = memory.open(match, epoch=epoch)
         if opening.lost:
             _log.warning("%d blocks are missing or damaged; computed again", len(opening.lost))
@@ -60,6 +74,24 @@ class Opener:
         self._used([row.number for row in opening.rows])
         self._bring_near(path, opening)
         return opening
+
+    def _partly(
+        self, path: str, prompt: Prompt, match: Match, narrowing: Narrowing | None
+    ) -> Opening | None:
+        """Only the sentences that the question looks at, where there is an index of them."""
+        if narrowing is None or narrowing.policy != SENTENCES or not match.rows:
+            return None
+        from mneme.memories.activation.partial import INDEX, open_partly
+
+        memory, tokens = self._attached.memory, prompt.tokens[: match.tokens]
+        fingerprint, salt = memory.engine.fingerprint, salt_of(self._vault.parts.secret, path)
+        key = block_key(root_key(fingerprint, salt), fingerprint, salt, tokens)
+        with self._vault.blocks.matching(path, fingerprint) as index:
+            rows = [row for row in index.of_keys([key]) if row.form == INDEX]
+        if not rows or not all(is_cuttable(row.form) for row in match.rows):
+            return None
+        rest = prompt.tokens[match.tokens :]
+        return open_partly(memory, match, rows[0], rest, narrowing.keep)
 
     def _bring_near(self, path: str, opening: Opening) -> None:
         """Have what the next question will likely need brought to host memory meanwhile."""
@@ -88,7 +120,8 @@ class Opener:
         with self._vault.parts.store.read() as tx:
             for carrier, start, end in zip(prompt.carriers, starts, ends, strict=False):
                 if end > opening.tokens:
-                    rows = tx.blocks.of_cube(carrier.row.key)
+                    held = tx.blocks.of_cube(carrier.row.key)
+                    rows = [row for row in held if row.tokens]
                     pieces.append(Piece(max(start, opening.tokens), end, rows))
         try:
             memory = self._attached.memory

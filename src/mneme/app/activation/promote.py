@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mneme.app.activation.attached import Attached
     from mneme.core.cube import MemCube
-    from mneme.core.rows import Condition, JobRow
+    from mneme.core.rows import Condition, VersionRow
     from mneme.transform.text_to_kv import Order, Prefiller
     from mneme.vault.vault import Vault
 
@@ -52,39 +52,75 @@ class Promoter:
             engine=self._attached.engine.fingerprint,
             form=order.form,
             tokens=0,
+            extra={"sentences": order.sentences},
         )
         row, text = vault.blocks.promise(path, header)
         return vault.reader.show(path, row, text)
 
 
 def groups_of(
-    vault: Vault, path: str, ids: Sequence[str] | None, conditions: tuple[Condition, ...]
+    vault: Vault,
+    path: str,
+    ids: Sequence[str] | None,
+    conditions: tuple[Condition, ...],
+    *,
+    episodes: bool = False,
 ) -> list[list[str]]:
     """Ids of what becomes one activation cube each.
 
     A document stands alone, without the sections that were cut from it where it is whole among the
-    targets; everything else is put together.
+    targets; everything else is put together, or cut into episodes.
 
     Raises:
         CubeNotFoundError: One of the ids is not readable.
         InvalidInputError: One of them is no plaintext.
     """
+    rows = _without_own_sections(_targets(vault, path, ids, conditions))
+    documents = [[row.id] for row in rows if row.type == "document"]
+    others = [row for row in rows if row.type != "document"]
+    if episodes:
+        return [*documents, *_episodes(vault, others)]
+    return [*documents, *([[row.id for row in others]] if others else [])]
+
+
+def _targets(
+    vault: Vault, path: str, ids: Sequence[str] | None, conditions: tuple[Condition, ...]
+) -> list[VersionRow]:
     with vault.parts.store.read() as tx:
         known = tx.cubes.namespace(path)
         if ids is None:
             found = vault.lives.selected(tx, known, conditions, LISTED)
-            rows = [row for row in found if row.kind == "plaintext"]
-        else:
-            rows = [vault.lives.readable(tx, path, cube_id) for cube_id in dict.fromkeys(ids)]
+            return [row for row in found if row.kind == "plaintext"]
+        rows = [vault.lives.readable(tx, path, cube_id) for cube_id in dict.fromkeys(ids)]
     for row in rows:
         if row.kind != "plaintext":
             raise InvalidInputError(f"cube {row.id!r} is {row.kind}; promote its source")
+    return rows
+
+
+def _without_own_sections(rows: Sequence[VersionRow]) -> list[VersionRow]:
     wholes = {row.id for row in rows}
-    rows = [
+    return [
         row
         for row in rows
         if row.method != "section" or not wholes & {s.cube_id for s in sources_of(row)}
     ]
-    documents = [[row.id] for row in rows if row.type == "document"]
-    others = [row.id for row in rows if row.type != "document"]
-    return [*documents, *([others] if others else [])]
+
+
+def _episodes(vault: Vault, rows: Sequence[VersionRow]) -> list[list[str]]:
+    """Turns by episodes: cut where the conversation paused, or where its topic changed."""
+    if not rows:
+        return []
+    from mneme.memories.activation.episodes import cut_episodes
+
+    rows = sorted(rows, key=lambda row: (_when(row), row.key))
+    with vault.parts.store.read() as tx:
+        bodies = [tx.cubes.body(row.key, row.text_version)[0] for row in rows]
+    vectors = vault.parts.embedding.make(bodies)
+    alike = [[1.0]] * len(rows)  # no embedder: pauses alone
+    runs = cut_episodes(alike if vectors is None else vectors, [_when(row) / 1e6 for row in rows])
+    return [[rows[number].id for number in run] for run in runs]
+
+
+def _when(row: VersionRow) -> int:
+    return row.recorded_at if row.event_at is None else row.event_at

@@ -52,6 +52,7 @@ class Opening:
         failed: Tiers that did not answer, in words.
         woven_tokens: Of the tokens, those that were computed behind other tokens (`weave`).
         computed_tokens: Of the tokens, those that were computed for this opening.
+        partial: Whether only some of the tokens were loaded (`partial`).
     """
 
     session: Session
@@ -67,11 +68,14 @@ class Opening:
     failed: tuple[str, ...] = ()
     woven_tokens: int = 0
     computed_tokens: int = 0
+    partial: bool = False
 
     @property
     def exact(self) -> bool:
         """Whether all that was put in came back bit by bit, and has seen what stands before it."""
-        return not self.woven_tokens and all(is_exact(row.form) for row in self.rows)
+        if self.woven_tokens or self.partial:
+            return False
+        return all(is_exact(row.form) for row in self.rows)
 
     @property
     def hit_tokens(self) -> int:

@@ -147,6 +147,19 @@ class Tiers:
         found.load_s = perf_counter() - begun - found.decode_s
         return found
 
+    def file(self, row: BlockRow) -> memoryview | None:
+        """The file of a row as it is, from the nearest place that has it whole; None: none has."""
+        with self._lock:
+            near = self._host.get(row.name)
+        if near is not None:
+            return memoryview(near)
+        nowhere = Fetched([None], [None])
+        for store in self._blobs:
+            view = self._asked(store, [row], nowhere)[0]
+            if view is not None and checksum(view) == row.checksum:
+                return view
+        return None
+
     def keep(self, blobs: Mapping[str, bytes], rows: Sequence[BlockRow]) -> None:
         """Store the files of new blocks: first place and host memory now, other places behind.
 
