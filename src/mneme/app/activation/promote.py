@@ -13,7 +13,7 @@ from mneme.vault.draft import Prefilled
 from mneme.vault.read import LISTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from mneme.app.activation.attached import Attached
     from mneme.core.cube import MemCube
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mneme.transform.text_to_kv import Order, Prefiller
     from mneme.vault.vault import Vault
 
-    Handler = Callable[[JobRow], None]
 
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
