@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +21,15 @@ from mneme.memories.activation.kv import join, same, tokens_in  # noqa: E402
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 SIZES = [(64, 64), (32, 32), (80, 48), (5, 3), (1, 1)]
 LOSSY = [name for name, codec in CODECS.items() if not codec.exact]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """More threads only wait for each other: the tensors are tiny, and the machine is shared."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def numbers(kind: str, shape: tuple[int, ...], seed: int) -> Any:  # noqa: ANN401 (a tensor)
@@ -291,3 +300,26 @@ def test_an_unknown_codec_is_refused_with_the_known_ones(form: str) -> None:
 def test_tokens_are_counted_after_any_codec() -> None:
     kv = (Layer(torch.randn(1, 5, 4), torch.randn(1, 5, 4)),)
     assert {tokens_in(back(name, kv)) for name in CODECS} == {5}
+
+
+def test_layers_of_different_numbers_of_tokens_are_refused() -> None:
+    short, long = (CODECS["raw"].encode(made()[:1]) for _ in range(2))
+    longer = {key.replace("0-0", "1-1"): tensor[:, :, :63] for key, tensor in long.items()}
+    with pytest.raises(InvalidInputError, match="different numbers of tokens"):
+        CODECS["raw"].decode({**short, **longer}, dtype=torch.float32, device="cpu")
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_no_tensors_are_refused(name: str) -> None:
+    assert_refused(name, {})
+
+
+@pytest.mark.parametrize("shape", [[0, 8, 8], [64, -8, 8], [64, 8, 1 << 30], [32, 16, 8]])
+def test_int4_of_another_shape_is_refused(shape: list[int]) -> None:
+    coded = CODECS["int4"].encode(made())
+    assert_refused("int4", {**coded, "shape.0-1": torch.tensor(shape, dtype=torch.int32)})
+
+
+def test_directions_of_half_a_head_are_refused() -> None:
+    coded = CODECS["lowrank"].encode(made())
+    assert_refused("lowrank", {**coded, "basis.0-1": coded["basis.0-1"][:, :15]})
