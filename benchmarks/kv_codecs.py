@@ -201,6 +201,7 @@ def loading(blocks: int = 64, repeats: int = 25) -> dict[str, Any]:
         "blocks": blocks,
         "bytes": plain.nbytes,
         "memcpy_ms": cpu_ms(lambda: there.copy_(plain), repeats),
+        "memcpy_to_new_memory_ms": cpu_ms(plain.clone, repeats),
         "join_from_host_ms": cpu_ms(lambda: join(kvs), repeats),
     }
     found["forms"] = {form: of_form(kvs, form, repeats) for form in CODECS}
@@ -277,7 +278,8 @@ def main() -> None:
     torch.set_num_threads(1)
     models = kept_models() if asked.loading else measured(asked.cases, asked.contexts)
     speed = loading()
-    print(f"\nmemcpy {speed['memcpy_ms']:.2f} ms, join {speed['join_from_host_ms']:.2f} ms")
+    whole = (f"{what} {speed[what]:.2f}" for what in speed if what.endswith("_ms"))
+    print("\n" + ", ".join(whole))
     for form, seen in speed["forms"].items():
         print(f"{form:20} " + ", ".join(f"{what} {ms:.2f}" for what, ms in seen.items()))
     goals = {form: goal for form, goal in GOALS.items() if goal}
