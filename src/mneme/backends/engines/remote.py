@@ -233,7 +233,7 @@ def _cached(event: Mapping[str, Any], usage: Mapping[str, Any]) -> int | None:
     places = (
         (usage.get("prompt_tokens_details"), "cached_tokens"),  # OpenAI, vLLM, SGLang
         (usage, "prompt_cache_hit_tokens"),  # DeepSeek
-        (usage, "cached_tokens"),  # Moonshot
+        (usage, "cached_tokens"),  # others
         (event, "cached_tokens"),
         (event.get("timings"), "cache_n"),  # llama.cpp
     )
