@@ -85,7 +85,7 @@ class Engine(Protocol):
         fingerprint: SHA-256 in hex over `fields`; keys and values of different fingerprints never
             meet.
         fields: What decides about keys and values, by name: architecture, rope, weights,
-            tokenizer, chat_template, adapter, dtype, attention, device.
+            tokenizer, chat_template, adapter, dtype, attention, device, library, layout.
         model: The transformers model.
         window: Most positions of a prompt and its answer.
         slides: Whether a layer attends to a window of the last tokens alone.
