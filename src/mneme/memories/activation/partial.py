@@ -11,7 +11,8 @@ import math
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-import safetensors.torch
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as write_tensors
 
 from mneme.core.errors import InvalidInputError
 from mneme.core.rows import BlockRow
@@ -54,7 +55,7 @@ def index_row(
 ) -> tuple[BlockRow, bytes]:
     """The index of a run, as a row and its file."""
     digests = index(kv, sentence_spans(memory.engine, tokens))
-    data = safetensors.torch.save({k: v.contiguous() for k, v in digests.tensors().items()})
+    data = write_tensors({k: v.contiguous() for k, v in digests.tensors().items()})
     fingerprint = memory.engine.fingerprint
     root = root_key(fingerprint, salt)
     row = BlockRow(
@@ -158,7 +159,7 @@ def _digests(memory: ActivationMemory, row: BlockRow) -> Digests | None:
     if data is None:
         return None
     try:
-        return Digests.of_tensors(safetensors.torch.load(bytes(data)))
+        return Digests.of_tensors(read_tensors(bytes(data)))
     except InvalidInputError:
         return None
 
