@@ -5,8 +5,8 @@
 Answers are those of the two judge models in tests/judges: they judge mechanisms (is a part at its
 place?), not what composing does to a large model. Times are those of a model in the shape of
 Qwen2-0.5B with 4 of its 24 layers and random weights. There the choice of the most deviating
-tokens costs more than a quarter of a prefill, because one of the 4 layers is run for it; with 24, it
-is one of 24.
+tokens costs more than a quarter of a prefill, because one of the 4 layers is run for it; of a whole
+model it is one of 24.
 
 Writes benchmarks/results/kv_compose.json.
 """
