@@ -214,15 +214,26 @@ def test_building_in_blocks_stays_within_its_cap(
     assert bool((built.held.positions.diff(dim=-1) > 0).all())
 
 
-def test_a_press_that_changes_keys_is_found_out() -> None:
+def test_what_a_press_left_is_found_by_its_keys() -> None:
     keys = torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(0))
-    order = torch.tensor([4, 0, 3])
-    held = _held([keys], (Layer(keys[:, order], keys[:, order]),))
+    full, order = (Layer(keys, keys + 1),), torch.tensor([4, 0, 3])
+    held = _held(full, (Layer(keys[:, order], keys[:, order] + 2),))
     assert held.positions is not None
     assert held.positions.tolist() == [[[0, 3, 4]]]
     assert torch.equal(held.kv[0].keys, keys[:, [0, 3, 4]])
+    assert torch.equal(held.kv[0].values, keys[:, [0, 3, 4]] + 2)  # merged ones may be others
     with pytest.raises(UnsuitedModelError, match="changed keys"):
-        _held([keys], (Layer(keys[:, order] + 1, keys[:, order]),))
+        _held(full, (Layer(keys[:, order] + 1, keys[:, order]),))
+
+
+def test_layers_that_a_press_left_unequal_are_made_equal() -> None:
+    keys = torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(0))
+    whole, few, many = Layer(keys, keys), torch.tensor([1]), torch.tensor([0, 2, 3])
+    left = (Layer(keys[:, few], keys[:, few]), Layer(keys[:, many], keys[:, many]))
+    held = _held((whole, whole), left)
+    assert held.positions is not None
+    assert held.positions.tolist() == [[[1, 4, 5]], [[0, 2, 3]]]
+    assert torch.equal(held.kv[0].keys, keys[:, [1, 4, 5]])
 
 
 def test_scissorhands_drops_what_was_never_pivotal() -> None:

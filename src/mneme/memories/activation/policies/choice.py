@@ -94,3 +94,21 @@ def rising(kv: KV, position: int, tokens: int) -> Tensor:
     heads = kv[0].keys.shape[0]
     line = torch.arange(position, position + tokens, device=kv[0].keys.device)
     return line.expand(len(kv), heads, tokens)
+
+
+def filled(chosen: Tensor, count: int, tokens: int) -> Tensor:
+    """As many columns as `count`: the newest of those that were not chosen come too.
+
+    Args:
+        chosen: int64 [kv heads, kept], rising.
+        count: At least as many.
+        tokens: How many columns there are.
+    """
+    missing = count - chosen.shape[-1]
+    if not missing:
+        return chosen
+    is_in = torch.zeros(len(chosen), tokens, dtype=torch.bool, device=chosen.device)
+    is_in = is_in.scatter(-1, chosen, value=True)
+    age = torch.arange(tokens, device=chosen.device).flip(0).expand(len(chosen), -1)
+    order = torch.where(is_in, -1, age).argsort(dim=-1, stable=True)
+    return order[:, :count].sort(dim=-1).values

@@ -13,7 +13,7 @@ import torch
 
 from mneme.core.errors import InvalidInputError
 from mneme.memories.activation.kv import Held, tokens_in
-from mneme.memories.activation.policies.choice import check, columns, rising
+from mneme.memories.activation.policies.choice import check, columns, filled, rising
 from mneme.memories.activation.policies.sight import attention_of, scaling_of
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Growing:
         if count >= tokens_in(cached):
             return
         position, places = self.position, self.positions
-        chosen = [_filled(each, count, tokens_in(cached)) for each in chosen]
+        chosen = [filled(each, count, tokens_in(cached)) for each in chosen]
         for tally, at in zip(self._tallies, chosen, strict=True):
             tally.forget(at)
         kv = tuple(
@@ -159,15 +159,3 @@ def _positions(held: Held | None, position: int, known: int) -> Tensor | None:
     if held.positions is None:
         return rising(held.kv, position - known, known)
     return held.positions.to(torch.int64)
-
-
-def _filled(chosen: Tensor, count: int, tokens: int) -> Tensor:
-    """As many as `count`: the newest of those that were not chosen come too."""
-    missing = count - chosen.shape[-1]
-    if not missing:
-        return chosen
-    is_in = torch.zeros(len(chosen), tokens, dtype=torch.bool, device=chosen.device)
-    is_in = is_in.scatter(-1, chosen, value=True)
-    age = torch.arange(tokens, device=chosen.device).flip(0).expand(len(chosen), -1)
-    order = torch.where(is_in, -1, age).argsort(dim=-1, stable=True)
-    return order[:, :count].sort(dim=-1).values

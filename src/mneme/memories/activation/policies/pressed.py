@@ -18,7 +18,7 @@ import torch
 from mneme.core.engine import Layer
 from mneme.core.errors import InvalidInputError, MissingDependencyError, UnsuitedModelError
 from mneme.memories.activation.kv import Held
-from mneme.memories.activation.policies.choice import check, columns, kept_of
+from mneme.memories.activation.policies.choice import check, columns, filled, kept_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,15 +80,15 @@ class Pressed:
                 f"{name} needs {_LEAST} to {engine.window} tokens, not {len(tokens)}"
             )
 
-    def _run(self, engine: Engine, press: Any, tokens: Sequence[int]) -> tuple[list[Tensor], KV]:  # noqa: ANN401
-        """Keys of all tokens, by layer; keys and values of those that the press left."""
+    def _run(self, engine: Engine, press: Any, tokens: Sequence[int]) -> tuple[KV, KV]:  # noqa: ANN401
+        """Keys and values of all tokens, and of those that the press left."""
         from transformers import DynamicCache
 
         model = engine.model
-        full: dict[int, Tensor] = {}
+        full: dict[int, Layer] = {}
 
-        def watch(layer: int, _queries: Tensor, keys: Tensor, _values: Tensor) -> None:
-            full[layer] = keys
+        def watch(layer: int, _queries: Tensor, keys: Tensor, values: Tensor) -> None:
+            full[layer] = Layer(keys, values)
 
         cache = DynamicCache(config=model.config)
         line = torch.tensor([list(tokens)], device=model.device)
@@ -104,23 +104,35 @@ class Pressed:
             model.base_model(line, past_key_values=cache, use_cache=True)
         layers: list[Any] = cache.layers
         left = tuple(Layer(layer.keys[0], layer.values[0]) for layer in layers)
-        return [full[layer] for layer in range(engine.layers)], left
+        return tuple(full[layer] for layer in range(engine.layers)), left
 
 
-def _held(full: Sequence[Tensor], left: KV) -> Held:
+def _held(full: KV, left: KV) -> Held:
     """What a press left, in the order of the text, with positions.
 
+    Where layers were left different numbers of tokens (chunks of different sizes), those with
+    fewer get their newest other tokens back, because a cache is rectangular.
+
     Args:
-        full: Of each layer [kv heads, tokens, size].
-        left: [kv heads, kept, size], in any order.
+        full: Of all tokens.
+        left: In any order; values may be others, keys may not.
     """
-    layers, places = [], []
-    for keys, layer in zip(full, left, strict=True):
-        at = _places(keys, layer.keys)
-        order = at.argsort(dim=-1)
-        layers.append(Layer(columns(layer.keys, order), columns(layer.values, order)))
-        places.append(at.gather(-1, order).to(torch.int32))
-    return Held(tuple(layers), torch.stack(places))
+    places = [_places(all_of.keys, kept.keys) for all_of, kept in zip(full, left, strict=True)]
+    count = max(at.shape[-1] for at in places)
+    layers, positions = [], []
+    for all_of, kept, at in zip(full, left, places, strict=True):
+        chosen = filled(at.sort(dim=-1).values, count, all_of.keys.shape[1])
+        keys, values = (
+            columns(_put(whole, at, part), chosen) for whole, part in zip(all_of, kept, strict=True)
+        )
+        layers.append(Layer(keys, values))
+        positions.append(chosen.to(torch.int32))
+    return Held(tuple(layers), torch.stack(positions))
+
+
+def _put(whole: Tensor, at: Tensor, part: Tensor) -> Tensor:
+    """[kv heads, tokens, size] with some tokens in the state that a press gave them."""
+    return whole.scatter(1, at[..., None].expand(-1, -1, part.shape[-1]), part)
 
 
 def _places(full: Tensor, kept: Tensor) -> Tensor:
