@@ -107,6 +107,11 @@ def _judged(found: Any, task: str) -> Any:
     )
 
 
+def _edited(found: Any) -> Found:
+    row = found["edited"]
+    return Found(f"{row['new_value']} of {row['cases']}", row["new_value"] == row["cases"])
+
+
 def _latest(found: Any) -> Found:
     right = _judged(found, "latest-wins")["full"]
     return Found(f"{right:.1%}", right >= 0.95)
@@ -214,6 +219,7 @@ _GOALS: tuple[tuple[str, str, str, Callable[[Any], Found]], ...] = (
     ("every family with promote and chat, here and in another process", "all hit, all agree",
      "chats", _end_to_end),
     ("edit or erase of the text", "no block, file or hit left", "chats", _gone),
+    ("the next answer after an edit is the new one", "always", "judges", _edited),
     ("1,000 chats over one cube", "stored length and bytes unchanged", "chats", _many),
     ("8 threads asking for the same missing prefix", "one build", "chats", _threads),
     ("GDSF against LRU, Zipf traces of mixed lengths", "never more seconds, within the budget",

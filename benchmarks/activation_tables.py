@@ -111,7 +111,12 @@ def judges() -> str:
          percent(row["right"]["none"]), percent(row["right"]["another"]), percent(row["hit_share"]))
         for row in found["rows"]
     ]  # fmt: skip
-    note = "Added, promoted and asked with `chat`; contexts of 256 words."
+    changed = found["edited"]
+    note = (
+        "Added, promoted and asked with `chat`; contexts of 256 words. A fact was changed in "
+        f"{changed['cases']} promoted texts: the next answer was the new one {changed['new_value']} "
+        f"times, the old one {changed['old_value']} times."
+    )
     return table(head, rows) + made_by("judges", note)
 
 

@@ -4,7 +4,8 @@
 
 Each context is added to a namespace of its own as a document, promoted, and asked about with
 `chat`: so text, rows, files, tiers, match and injection all take part. Then the same questions are
-asked in a namespace without memory, and in one whose promoted memory is another context. The judge
+asked in a namespace without memory, and in one whose promoted memory is another context. At last a
+fact is changed in a promoted text, and the next answer must be the new one. The judge
 models are small models trained for this task alone (tests/judges): they judge mechanisms.
 
 Writes benchmarks/results/kv_judges.json.
@@ -75,6 +76,35 @@ def one_task(name: str, cases: int, codec: str) -> dict[str, Any]:
     }
 
 
+def edited(cases: int) -> dict[str, Any]:
+    """The value of a fact is changed in the text; the next answer must be the new one."""
+    engine = mneme.engine(MODELS / "recall")
+    settings = mneme.Settings(embedder="none", infer=False, sleep=False, worker=False)
+    new = old = rebuilt = 0
+    with (
+        tempfile.TemporaryDirectory(prefix="mneme-judges-") as folder,
+        mneme.open(Path(folder, "store"), settings=settings) as memory,
+    ):
+        memory.attach(engine)
+        for number in range(cases):
+            case = recall_case(SEED + number, words=WORDS, facts=24, questions=1)
+            ((question, before),) = case.questions
+            key = question.split()[-1]
+            after = f"v{(int(before[1:]) + 1) % 96:02d}"
+            space = memory.namespace(f"case/{number}")
+            (document,) = space.add(case.text, type="document")
+            space.promote(document.id, to="activation", engine=engine)
+            space.chat(question, engine=engine, max_new_tokens=1, remember=False)
+            text = case.text.replace(f"{key} {before}", f"{key} {after}")
+            space.update(document.id, text=text)
+            memory.drain()  # what an attached engine does in the background
+            reply = space.chat(question, engine=engine, max_new_tokens=1, remember=False)
+            new += reply.text == after
+            old += reply.text == before
+            rebuilt += reply.timings.hit_tokens >= WORDS
+    return {"cases": cases, "new_value": new, "old_value": old, "built_again": rebuilt}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=50, help="contexts of each task and codec")
@@ -85,7 +115,9 @@ def main() -> None:
         for codec in ("raw", "int8", "int4"):
             rows.append(one_task(name, asked.cases, codec))
             print(line(rows[-1]), flush=True)
-    save("kv_judges.json", {"machine": machine_facts(), "rows": rows})
+    changed = edited(asked.cases)
+    print(changed)
+    save("kv_judges.json", {"machine": machine_facts(), "rows": rows, "edited": changed})
 
 
 def line(row: dict[str, Any]) -> str:
