@@ -114,8 +114,8 @@ def judges() -> str:
     changed = found["edited"]
     note = (
         "Added, promoted and asked with `chat`; contexts of 256 words. A fact was changed in "
-        f"{changed['cases']} promoted texts: the next answer was the new one {changed['new_value']} "
-        f"times, the old one {changed['old_value']} times."
+        f"{changed['cases']} promoted texts: the next answer was the new one "
+        f"{changed['new_value']} times, the old one {changed['old_value']} times."
     )
     return table(head, rows) + made_by("judges", note)
 
