@@ -20,6 +20,7 @@ class SlowGdsf:
     """The same, by looking at all blocks each time."""
 
     clock: float = 0.0
+    filling: bool = True
     blocks: dict[str, tuple[int, float, int, str | None]] = field(default_factory=dict)
     priorities: dict[str, float] = field(default_factory=dict)
 
@@ -27,6 +28,8 @@ class SlowGdsf:
         self, name: str, size: int, cost_s: float, uses: int, *, parent: str | None = None
     ) -> None:
         self.blocks[name] = (size, cost_s, uses, parent)
+        if self.filling:
+            self.clock += 3 * cost_s / sum(block[0] for block in self.blocks.values())
         self.touch(name)
 
     def touch(self, name: str) -> None:
@@ -37,6 +40,7 @@ class SlowGdsf:
 
     def victims(self, bytes_needed: int) -> list[str]:
         gone: list[str] = []
+        self.filling = self.filling and bytes_needed <= 0
         while bytes_needed > 0 and self.blocks:
             parents = {parent for *_, parent in self.blocks.values()}
             leaves = set(self.blocks) - parents
@@ -126,6 +130,13 @@ def test_the_cheap_the_large_and_the_unused_go_first() -> None:
     gdsf.note("used", 10, 1.0, 0)
     gdsf.touch("used")
     assert gdsf.victims(1000) == ["cheap", "large", "usual", "used"]
+
+
+def test_of_what_came_while_it_filled_the_first_goes_first() -> None:
+    gdsf = Gdsf()
+    for name in ("z", "y", "x"):
+        gdsf.note(name, 1, 1.0, 0)
+    assert gdsf.victims(3) == ["z", "y", "x"]
 
 
 def test_what_was_used_often_long_ago_ages() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from mneme.core.rows import BlockRow
     from mneme.memories.activation.eviction import Eviction
@@ -79,3 +79,18 @@ class Shelf(Generic[T]):
 
     def _remove(self, name: str) -> None:
         self.bytes -= self._kept.pop(name).size
+
+
+def own(view: memoryview) -> bytes:
+    """Bytes that no file can change; those of a mapped file are copied."""
+    whole = view.obj
+    return whole if isinstance(whole, bytes) and len(whole) == len(view) else bytes(view)
+
+
+def fitting(sizes: Sequence[int], room: int) -> int:
+    """How many, from the first one on, fit together."""
+    for number, size in enumerate(sizes):
+        room -= size
+        if room < 0:
+            return number
+    return len(sizes)

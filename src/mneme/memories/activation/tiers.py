@@ -18,7 +18,7 @@ from mneme.memories.activation.behind import Behind
 from mneme.memories.activation.block_file import checksum, unpack
 from mneme.memories.activation.eviction import eviction_of
 from mneme.memories.activation.kv import size_of
-from mneme.memories.activation.shelf import Shelf
+from mneme.memories.activation.shelf import Shelf, fitting, own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -116,7 +116,7 @@ class Tiers:
         self.epoch, self.ahead, self.behind = 0, Ahead(), Behind()
         self._blobs = tuple(blobs)
         self._lock = RLock()
-        self._unused: set[str] = set()  # brought ahead
+        self._unused: dict[str, None] = {}  # brought ahead, in that order
         self._host = Shelf[bytes](host_bytes, eviction_of(eviction), self._left_host)
         on_device = 0 if self.device.type == "cpu" else device_bytes
         self._on_device = Shelf[_OnDevice](on_device, eviction_of(eviction))
@@ -202,9 +202,9 @@ class Tiers:
             if epoch != self.epoch:
                 return 0
             room = self._host.budget_bytes - self._host.bytes
-            fits = came[: _fitting([row.size for row, _ in came], room)]
+            fits = came[: fitting([row.size for row, _ in came], room)]
             kept = self._shelve([(row._replace(cost_s=0.0), view) for row, view in fits])
-            self._unused |= kept
+            self._unused |= dict.fromkeys(row.name for row, _ in fits if row.name in kept)
             self.ahead.brought += len(kept)
             return len(kept)
 
@@ -215,8 +215,8 @@ class Tiers:
             self.epoch += 1
             self._host.drop(gone)
             self._on_device.drop(gone)
-            self.ahead.wasted += len(self._unused & gone)
-            self._unused -= gone
+            for name in gone:
+                self._left_host(name)
             self.behind.forget(gone)
 
     def forget_all_but(self, present: Callable[[set[str]], set[str]]) -> None:
@@ -330,17 +330,17 @@ class Tiers:
                 if found.tier[number] == HOST:
                     self._used_in_host(rows[number], files[number])
             far = [n for n in sorted(files) if found.tier[n] not in {None, HOST}]
-            fits = _fitting([row.size for row in rows], self._host.budget_bytes)
+            fits = fitting([row.size for row in rows], self._host.budget_bytes)
             self._shelve([(rows[n], files[n]) for n in far if n < fits])
             for number in far:
                 if found.tier[number] != self._blobs[0].name:
-                    self.behind.put(self._blobs[0], {rows[number].name: _own(files[number])})
+                    self.behind.put(self._blobs[0], {rows[number].name: own(files[number])})
             self._move_to_device(rows, found)
 
     def _used_in_host(self, row: BlockRow, view: memoryview) -> None:
         if row.name in self._unused:  # now it has its worth
             self.ahead.useful += 1
-            self._unused.discard(row.name)
+            del self._unused[row.name]
             self._shelve([(row, view)])
         else:
             self._host.touch(row.name)
@@ -349,7 +349,7 @@ class Tiers:
         if not self._on_device.budget_bytes:
             return
         sizes = [0 if held is None else size_of(held.kv) for held in found.held]
-        fits = _fitting(sizes, self._on_device.budget_bytes)
+        fits = fitting(sizes, self._on_device.budget_bytes)
         for number in reversed(range(len(rows))):
             row, held = rows[number], found.held[number]
             if found.tier[number] == DEVICE:
@@ -360,30 +360,27 @@ class Tiers:
 
     def _shelve(self, files: Sequence[tuple[BlockRow, memoryview]]) -> set[str]:
         """Keep files of a chain in host memory, from its head as far as they fit; their names."""
-        fits = _fitting([len(view) for _, view in files], self._host.budget_bytes)
+        fits = fitting([len(view) for _, view in files], self._host.budget_bytes)
+        new = sum(len(view) for row, view in files[:fits] if self._host.get(row.name) is None)
+        self._let_guesses_go(self._host.bytes + new - self._host.budget_bytes)
         for row, view in reversed(files[:fits]):
-            self._host.add(row, len(view), lambda view=view: _own(view))  # type: ignore[misc]
+            self._host.add(row, len(view), lambda view=view: own(view))  # type: ignore[misc]
         return {row.name for row, _ in files} & self._host.names()
+
+    def _let_guesses_go(self, bytes_needed: int) -> None:
+        """What was brought ahead and not used makes room before anything else does."""
+        for name in reversed(list(self._unused)):
+            if bytes_needed <= 0:
+                return
+            bytes_needed -= len(self._host.get(name) or b"")
+            self._host.drop([name])
+            self._left_host(name)
 
     def _drop_from_host(self, names: Iterable[str]) -> None:
         with self._lock:
             self._host.drop(names)
 
     def _left_host(self, name: str) -> None:
-        self.ahead.wasted += name in self._unused
-        self._unused.discard(name)
-
-
-def _own(view: memoryview) -> bytes:
-    """Bytes that no file can change; those of a mapped file are copied."""
-    whole = view.obj
-    return whole if isinstance(whole, bytes) and len(whole) == len(view) else bytes(view)
-
-
-def _fitting(sizes: Sequence[int], room: int) -> int:
-    """How many, from the first one on, fit together."""
-    for number, size in enumerate(sizes):
-        room -= size
-        if room < 0:
-            return number
-    return len(sizes)
+        if name in self._unused:
+            self.ahead.wasted += 1
+            del self._unused[name]
