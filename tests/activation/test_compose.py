@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,6 +156,22 @@ def test_the_most_deviating_tokens_are_chosen_by_the_prompt(llama: Engine) -> No
     changed = (made.kv[1].keys != bare.kv[1].keys).any(dim=2).any(dim=0).nonzero().flatten()
     assert set(changed.tolist()) == worst
     assert float(left.sum()) < float(loss.sum())
+
+
+@pytest.mark.parametrize(
+    ("how", "most"),
+    [({"dtype": "bfloat16"}, 0.02), ({"chunk_tokens": 4}, 1e-5)],
+    ids=["half", "cut"],
+)
+def test_half_precision_and_passes_in_pieces_are_no_different(
+    tmp_path: Path, how: dict[str, Any], most: float
+) -> None:
+    engine = mneme.engine(tiny_model("qwen2", tmp_path), **how)
+    head = plain(engine, HEAD)
+    made = compose(engine, HEAD, head, moved_parts(engine), mend=MostDeviating(1.0))
+    true = plain(engine, WHOLE)
+    assert made.kv[1].keys.dtype is true[1].keys.dtype
+    assert off(made.kv, true) < most
 
 
 def test_parts_are_not_changed(llama: Engine) -> None:

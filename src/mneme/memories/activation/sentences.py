@@ -107,7 +107,8 @@ def queries_of(
     Args:
         engine: Which the run is of.
         past: What the question stands behind here: the head of the prompt and the newest tokens of
-            the run. Behind nothing but a begin token, queries may be far from what they will be.
+            the run, some dozens. Behind nothing but a begin token, queries may be far from what
+            they will be.
         position: Of the question's first token in the prompt.
         question: Its tokens.
 
@@ -134,22 +135,25 @@ def choose(
     budget_tokens: int,
     *,
     newest_tokens: int = 0,
+    last_tokens: int | None = None,
     scaling: float | None = None,
 ) -> list[Span]:
     """The sentences that a question looks at most, by the attention that the index lets expect.
 
     Args:
         digests: Of the run.
-        queries: Of the question (`queries_of`); all of its tokens and all heads count the same.
+        queries: Of the question (`queries_of`); all layers and heads count the same.
         budget_tokens: Most tokens to load.
-        newest_tokens: Sentences that end in the last so many tokens of the run are taken first:
-            those that `queries_of` stood behind are read already.
+        newest_tokens: Sentences that end in the last so many tokens of the run are taken first.
+        last_tokens: Only the last so many tokens of the question count, as in SnapKV
+            (arXiv:2404.14469); None: all of them, alike.
         scaling: By which the model multiplies scores; None: the usual root of the head size.
 
     Returns:
         Rising; of equal ones, the first. Sentences that do not fit any more are passed over.
     """
-    expected = _expected(digests, queries, scaling)
+    asked = [each if last_tokens is None else each[:, -last_tokens:] for each in queries]
+    expected = _expected(digests, asked, scaling)
     last = digests.spans[-1][1] - newest_tokens
     order = sorted(
         range(len(digests.spans)),
