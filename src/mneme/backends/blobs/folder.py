@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MAPPED_BYTES = 4 << 20  # Python keeps a file handle for each map: smaller files are read
+_TRIES = 8  # to put a file
 OLD_S = 3600.0  # where there are no locks: a temporary file of this age is nobody's
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_THERE = {
@@ -58,16 +59,14 @@ class FolderBlobs:
     """
 
     def __init__(self, folder: Path, *, name: str = "disk") -> None:
-        """Open it; made if it is not there.
+        """Open it; made with the first file that is put.
 
         Raises:
-            StoreFullError: There is no room for a folder.
-            BackendUnavailableError: It cannot be made or read.
+            BackendUnavailableError: It cannot be read.
         """
         self._folder, self._name = Path(folder), name
         self._waiting = self._folder / ".tmp"
         with self._answering():
-            self._waiting.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._sweep()
 
     @property
@@ -78,11 +77,7 @@ class FolderBlobs:
         names = checked(blobs)
         with self._answering():
             for name in names:
-                try:
-                    self._write(name, blobs[name])
-                except FileNotFoundError:  # somebody removed the folder, or took us for dead
-                    self._waiting.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    self._write(name, blobs[name])
+                self._put(name, blobs[name])
 
     def get(self, names: Sequence[str]) -> list[memoryview | None]:
         with self._answering():
@@ -112,6 +107,17 @@ class FolderBlobs:
 
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / name
+
+    def _put(self, name: str, data: bytes) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                self._write(name, data)
+            except FileNotFoundError:  # no folder yet, or any more; or somebody took us for dead
+                if not left:
+                    raise
+                self._waiting.mkdir(mode=0o700, parents=True, exist_ok=True)
+            else:
+                return
 
     def _write(self, name: str, data: bytes) -> None:
         path, waiting = self._path(name), self._waiting / token_hex(8)
@@ -148,7 +154,7 @@ class FolderBlobs:
             os.close(handle)
 
     def _files(self) -> Iterator[os.DirEntry[str]]:
-        with self._answering():
+        with self._answering(), suppress(FileNotFoundError):
             for first in sorted(path for path in self._folder.iterdir() if fits(path.name)):
                 with suppress(FileNotFoundError, NotADirectoryError), os.scandir(first) as found:
                     yield from (entry for entry in found if fits(entry.name))
