@@ -157,6 +157,21 @@ def test_it_refuses_models_whose_layers_slide(
 
 
 @pytest.mark.parametrize("policy", ALL, ids=name_of)
+def test_a_model_that_rotates_a_part_of_its_keys_is_thinned_or_refused(
+    engine_of: Callable[[str], Engine], tokens: list[int], policy: BuildPolicy
+) -> None:
+    engine = engine_of("phi3")
+    try:
+        held = policy.thin(engine, tokens, 1.0 if policy.about.exact else 0.5)
+    except UnsuitedModelError as error:
+        assert policy.about.extra
+        assert "Phi3ForCausalLM" in str(error)  # noqa: PT017
+        return
+    answer = engine.session(held.kv, position=len(tokens)).feed(QUESTION)
+    assert bool(answer.isfinite().all())
+
+
+@pytest.mark.parametrize("policy", ALL, ids=name_of)
 def test_it_refuses_shares_and_tokens_that_make_no_sense(
     llama: Engine, tokens: list[int], policy: BuildPolicy
 ) -> None:

@@ -93,7 +93,7 @@ def test_attention_without_a_question_is_no_better_than_random(
 ) -> None:
     """Why a stored memory is not thinned by attention."""
     yardstick = thinned(recall, reads, build_policy("random"), 0.5)
-    assert thinned(recall, reads, build_policy(name), 0.5) <= yardstick
+    assert thinned(recall, reads, build_policy(name), 0.5) <= yardstick + 0.05
 
 
 def test_blocks_of_leverage_know_most_of_it_in_bounded_memory(

@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mneme.core.engine import Layer
-from mneme.core.errors import InvalidInputError, MissingDependencyError, UnsuitedModelError
+from mneme.core.errors import (
+    InvalidInputError,
+    MissingDependencyError,
+    MnemeError,
+    UnsuitedModelError,
+)
 from mneme.memories.activation.kv import Held
 from mneme.memories.activation.policies.choice import check, columns, filled, kept_of
 
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 
 _LEAST = 32  # tokens; presses protect windows at both ends
 _SEED = 0
+_BROKEN = (RuntimeError, AttributeError, AssertionError, IndexError, TypeError, ValueError)
 _WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -63,7 +69,15 @@ class Pressed:
         # A press keeps int(tokens x (1 - share)); half a token more guards against rounding.
         share = 0.0 if count == len(tokens) else 1 - (count + 0.5) / len(tokens)
         press = self.make(kvpress, share, len(tokens))
-        full, left = self._run(engine, press, tokens)
+        try:
+            full, left = self._run(engine, press, tokens)
+        except (MnemeError, torch.OutOfMemoryError):
+            raise
+        except _BROKEN as error:
+            raise UnsuitedModelError(
+                f"{self.about.name}: kvpress fails on {type(engine.model).__name__} ({error}); "
+                "use a policy of our own, such as leverage"
+            ) from error
         return _held(full, left) if self.about.frees_bytes else Held(left)
 
     def _check(self, kvpress: Any, engine: Engine, tokens: Sequence[int], *, alone: bool) -> None:  # noqa: ANN401
