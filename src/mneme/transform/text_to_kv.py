@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mneme.core.clock import from_us
-from mneme.core.errors import GateFailedError, InvalidInputError, StoreFullError
+from mneme.core.errors import GateFailedError, InvalidInputError, MnemeError, StoreFullError
 from mneme.memories.activation.forms import codec_name, is_exact, policy_name
 from mneme.memories.activation.keys import run_keys, salt_of
 from mneme.memories.activation.match import ExactOnly
@@ -135,7 +135,6 @@ class Prefiller:
         error = self._prove(run, promoted, order)
         if order.sentences:
             self._add_index(path, run)
-        self.store(run.blocks)
         header = Prefilled(
             sources=tuple((text.row.id, text.row.version) for text in texts),
             engine=self._memory.engine.fingerprint,
@@ -149,23 +148,42 @@ class Prefiller:
                 "seconds": round(run.cost_s, 6),
             },
         )
-        return self._vault.blocks.keep(path, header, run.blocks.rows)
+        return self.keep(path, header, run.blocks)
 
-    def store(self, blocks: Blocks) -> None:
-        """Keep the files of blocks; their rows are the caller's.
+    def keep(self, path: str, header: Prefilled, blocks: Blocks) -> tuple[VersionRow, str]:
+        """Keep blocks under an activation cube: files first, then rows in one transaction.
 
         Raises:
             StoreFullError: There is no room for them.
+            CubeNotFoundError: A source went meanwhile; nothing is kept.
+            VersionConflictError: A source was changed meanwhile; likewise.
         """
-        wanted = sum(len(data) for data in blocks.files.values())
-        if not self._vault.blocks.make_room(wanted, self._disk_bytes, self._worst):
-            raise StoreFullError(
-                f"keys and values of {wanted} bytes do not fit into kv_disk_bytes = "
-                f"{self._disk_bytes}; raise it, or use a smaller form such as int8"
-            )
+        self._make_room(blocks)
         rows = [row for row in blocks.rows if row.name in blocks.files]
         self._vault.blocks.expect([row.name for row in rows])
         self._memory.tiers.keep(blocks.files, rows)
+        try:
+            return self._vault.blocks.keep(path, header, blocks.rows)
+        except MnemeError:
+            self._memory.tiers.forget(blocks.files)
+            raise
+
+    def _make_room(self, blocks: Blocks) -> None:
+        """Drop what is worth least; of the run itself, nothing."""
+        own = {row.name for row in blocks.rows}
+
+        def worst(rows: list[BlockRow]) -> list[BlockRow]:
+            return sorted(self._worst(rows), key=lambda row: row.name in own)
+
+        whole = sum(row.size for row in blocks.rows)
+        wanted = sum(len(data) for data in blocks.files.values())
+        if whole > self._disk_bytes or not self._vault.blocks.make_room(
+            wanted, self._disk_bytes, worst
+        ):
+            raise StoreFullError(
+                f"keys and values of {whole} bytes do not fit into kv_disk_bytes = "
+                f"{self._disk_bytes}; raise it, or use a smaller form such as int8"
+            )
 
     def _check_length(self, tokens: Sequence[int]) -> None:
         room = self._memory.engine.window - _ROOM

@@ -112,6 +112,5 @@ class Keeper:
             cost_s=computed.cost_s,
             known={row.key: row for row in opening.rows if row.form == form},
         )  # fmt: skip
-        self._prefiller.store(blocks)
         header = self._header(computed, form, tokens=len(computed.tokens))
-        self._vault.blocks.keep(path, header, blocks.rows)
+        self._prefiller.keep(path, header, blocks)
