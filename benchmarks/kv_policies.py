@@ -8,8 +8,9 @@ values. Three tables, by what is known when tokens are left out:
 - build: the text alone. Each context is thinned once and asked 12 questions.
 - question: the whole memory is there, and each question narrows it for itself; the question is
   then run again on what was kept.
-- decode: questions and answers are fed one after the other while the cache is held to a budget. Of
-  the second half of the questions each repeats one of the first half.
+- decode: questions and answers are fed one after the other while the cache is held to a budget.
+  Each question of the second half repeats one of the first half; an answer that was given stands in
+  the cache like a fact, so that it may be answered from there (a window of the last tokens does).
 
 The rows that the project has goals for, and what they are compared with, have 240 questions to a
 cell (standard error below 3.3 points), the others 60 (below 6.5 points). The judge was made to look
@@ -23,6 +24,7 @@ Writes benchmarks/results/kv_policies.json and docs/images/kv-policies.svg (whic
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -31,7 +33,7 @@ from typing import Any
 import torch
 
 import mneme
-from measuring import REPO, machine_facts, save
+from measuring import REPO, RESULTS, machine_facts, save
 from mneme.core.engine import Engine
 from mneme.memories.activation.kv import Held, size_of
 from mneme.memories.activation.policies import policies
@@ -52,6 +54,7 @@ GOALS = [
     ("snapkv", 0.1, "at least", 0.90),
     ("random", 0.2, "at most", 0.35),
 ]
+NOTED = {"kvpress-think": "kvpress-think (of channels of keys, not of tokens)"}
 Read = tuple[list[int], list[tuple[list[int], int]]]
 
 
@@ -165,7 +168,7 @@ def draw(rows: list[dict[str, Any]]) -> None:
     import matplotlib.pyplot as plt
 
     own = {"leverage": "#1e8449", "random": "#000000", "snapkv": "#1f618d"}
-    figure, grid = plt.subplots(1, 2, figsize=(13, 6.2), sharey=True)
+    figure, grid = plt.subplots(1, 2, figsize=(15, 6.2), sharey=True, width_ratios=(3, 2))
     titles = {"build": "chosen without the question", "question": "chosen by the question"}
     for axes, (stage, title) in zip(grid, titles.items(), strict=True):
         shown = [row for row in rows if row["stage"] == stage and "kept_0.5" in row]
@@ -179,13 +182,14 @@ def draw(rows: list[dict[str, Any]]) -> None:
             wide = 2.6 if name in own else 1.0
             axes.plot(
                 [keep * 100 for keep in KEEPS], line, style,
-                color=colour, linewidth=wide, marker=".", label=name,
+                color=colour, linewidth=wide, marker=".", label=NOTED.get(name, name),
             )  # fmt: skip
         axes.set(title=title, xlabel="kept, % of the tokens", xlim=(105, 5))
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize=6.5, ncol=2, loc="lower left")
+        axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
         axes.spines[["top", "right"]].set_visible(False)
     grid[0].set_ylabel("questions answered right, %")
+    figure.tight_layout(rect=(0, 0, 1, 0.95))
     figure.suptitle("Judge `recall`, 256 words (ranks mechanisms, not policies on real models)")
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, bbox_inches="tight", metadata={"Date": None})
@@ -196,7 +200,11 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one context, nothing written")
+    parser.add_argument("--draw", action="store_true", help="only the picture, of what is measured")
     asked = parser.parse_args()
+    if asked.draw:
+        draw(json.loads((RESULTS / "kv_policies.json").read_text(encoding="utf-8"))["rows"])
+        return
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
     engine = mneme.engine(MODEL)
