@@ -42,7 +42,7 @@ from mneme.memories.activation.sentences import Span, choose, index, load, queri
 from mneme.testing.judges import latest_case, recall_case
 
 SIZES = {"recall": (512, 40), "latest-wins": (256, 24)}  # words, facts: what each can answer from
-QUESTIONS, SENTENCE, NEWEST = 8, 8, 16
+QUESTIONS, SENTENCE, NEWEST = 8, 8, 32  # the newest: read for the queries, and counted
 PARTS = (2, 4, 10)  # one half, a quarter, a tenth
 EPISODES, TURNS, TURN, TOPIC_KEYS = 8, 8, 8, 12
 SAID = 6  # facts of an episode
@@ -99,20 +99,19 @@ def by_sentences(judge: Judge, make: Any, size: tuple[int, int], cases: int) -> 
             right["all"].append(judge.says(full, words + 1, question, value))
             for part in PARTS:
                 budget = words // part
-                first = NEWEST if budget >= 4 * NEWEST else 0
                 ways = {
-                    "chosen": choose(digests, queries, budget, newest_tokens=first),
+                    "chosen": choose(digests, queries, budget),
+                    "chosen by the last word": choose(digests, queries, budget, last_tokens=1),
                     "random": some(rng.sample(spans, len(spans)), budget),
                     "newest": some(list(reversed(spans)), budget),
-                    "means": choose_by_means(run, spans, queries, budget, first),
+                    "means": choose_by_means(run, spans, queries, budget),
                 }
                 for name, taken in ways.items():
                     kv = join([judge.head, load(run, taken, 1).kv])
                     said = judge.says(kv, words + 1, question, value)
                     right[f"{name} 1/{part}"].append(said)
-                    extra = digests.size if name == "chosen" else 0
-                    if name in {"chosen", "means"} and not first:  # read for the queries alone
-                        extra += size_of(newest)
+                    extra = digests.size if name.startswith("chosen") else 0
+                    extra += 0 if name in {"random", "newest"} else size_of(newest)
                     read[f"{name} 1/{part}"].append((size_of(kv) + extra) / size_of(full))
     return {
         "right": {name: sum(said) / len(said) for name, said in right.items()},
@@ -132,7 +131,7 @@ def some(spans: Sequence[Span], budget: int) -> list[Span]:
 
 
 def choose_by_means(
-    run: KV, spans: Sequence[Span], queries: Sequence[Tensor], budget: int, newest: int
+    run: KV, spans: Sequence[Span], queries: Sequence[Tensor], budget: int
 ) -> list[Span]:
     """The rival of the paper's kind: a mean of keys for each sentence."""
     total = torch.zeros(len(spans))
@@ -142,8 +141,6 @@ def choose_by_means(
         rows = asked.reshape(means.shape[0], heads // means.shape[0] * new, size)
         total += (rows @ means.mT * size**-0.5).softmax(-1).sum(dim=(0, 1))
     order = total.argsort(descending=True).tolist()
-    last = spans[-1][1] - newest
-    order.sort(key=lambda number: spans[number][1] <= last)  # stable: the newest first, as above
     return some([spans[number] for number in order], budget)
 
 
