@@ -60,7 +60,7 @@ class Growing:
         known = tokens_in(held.kv) if held else 0
         self._session = engine.session(held.kv if held else None, position=position)
         self._positions = _positions(held, position, known)
-        self._prompt, self._answering, self._since = known, False, 0
+        self._prompt, self._since = known, 0
         self._tallies = [policy.tally() for _ in range(engine.layers)]
         self._scaling = scaling_of(engine)
         self.narrowings = self.peak_tokens = 0
