@@ -21,8 +21,8 @@ class LazyEviction:
     Eviction lags: it runs once in a window of tokens, and the tokens of the window stay. A token
     scores by how far it is from being overdue (time since it was last important, against its
     longest interval) and by the interval itself, so that what recurs seldom is not taken for
-    what never recurs. The two terms are the paper's, their curves are ours: e^-(elapsed /
-    interval), and interval / (interval + window).
+    what never recurs. The paper tracks intervals and goes by the longest; how the two become one
+    score is ours: e^-(elapsed / interval) + interval / (interval + window).
 
     Attributes:
         every: The window, in tokens.
