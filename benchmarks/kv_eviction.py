@@ -92,7 +92,7 @@ def _document(number: int, tokens: int, block: int) -> tuple[list[BlockRow], lis
         key = hashlib.sha256(parent + str(own).encode()).digest()
         costs.append(own * TOKEN_S + PAIR_S * own * (start + own / 2))
         rows.append(
-            BlockRow(0, "e", key, parent, b"", "raw", bytes(4 * own), start,
+            BlockRow(0, "e", key, parent, "raw", bytes(4 * own), start,
                      own * BYTES_PER_TOKEN, b"", 0.0)
         )  # fmt: skip
         parent = key

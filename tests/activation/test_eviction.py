@@ -185,9 +185,7 @@ def test_an_unknown_policy_is_refused() -> None:
 
 def row(key: int, parent: int = 0) -> BlockRow:
     """A block of 100 bytes that took a second; parent 0 is the root."""
-    return BlockRow(
-        key, "e", bytes([key]) * 32, bytes([parent]) * 32, b"", "raw", b"", 0, 100, b"", 1.0
-    )
+    return BlockRow(key, "e", bytes([key]) * 32, bytes([parent]) * 32, "raw", b"", 0, 100, b"", 1.0)
 
 
 @st.composite

@@ -11,7 +11,6 @@ from mneme.core.rows import BlockRow
 from mneme.memories.activation.keys import (
     block_key,
     chain,
-    content_key,
     root_key,
     run_keys,
     salt_of,
@@ -41,10 +40,7 @@ class Rows:
 
 
 def row_of(parent: bytes, key: bytes, own: Sequence[int], start: int, form: str) -> BlockRow:
-    content = content_key(FINGERPRINT, SALT, own)
-    return BlockRow(
-        0, FINGERPRINT, key, parent, content, form, token_bytes(own), start, 1, b"", 0.0
-    )
+    return BlockRow(0, FINGERPRINT, key, parent, form, token_bytes(own), start, 1, b"", 0.0)
 
 
 def rows_of(run: Sequence[int], form: str = "raw") -> list[BlockRow]:

@@ -112,13 +112,11 @@ def test_matching_is_of_one_namespace_and_engine(places: Places, refund: MemCube
         found = index.of_keys([row.key for row in rows])
         assert [row.tokens for row in found] == [row.tokens for row in rows]
         assert [row.key for row in index.children(rows[0].key)] == [rows[1].key]
-        assert [row.key for row in index.of_contents([rows[1].content])] == [rows[1].key]
     for space, engine in (("bob", ENGINE), ("nobody", ENGINE), ("alice", "f" * 64)):
         places.memory.namespace("bob").add("Another owner.")
         with places.blocks.matching(space, engine) as index:
             assert index.of_keys([rows[0].key]) == []
             assert index.children(rows[0].key) == []
-            assert index.of_contents([rows[0].content]) == []
         assert places.blocks.carriers(space, engine) == []
 
 

@@ -125,7 +125,6 @@ class BlockRow(NamedTuple):
 
     key: 32 bytes, of all tokens up to its last one (memories.activation.keys), in all forms.
     parent: the key of the full block before it, or the root of its chain.
-    content: 32 bytes, of its own tokens alone, to find it again at another position.
     form: how it is kept: "raw", "int8", ... and what was left out of it; "" is no form.
     tokens: little-endian uint32.
     start: the position of its first token.
@@ -138,7 +137,6 @@ class BlockRow(NamedTuple):
     engine: str  # the fingerprint
     key: bytes
     parent: bytes
-    content: bytes
     form: str
     tokens: bytes
     start: int

@@ -169,9 +169,6 @@ class Blocks(Protocol):
     def children(
         self, ns: int, engine: str, parent: bytes, now: int | None = None
     ) -> list[BlockRow]: ...
-    def of_contents(
-        self, ns: int, engine: str, contents: Iterable[bytes], now: int | None = None
-    ) -> list[BlockRow]: ...
     def of_cube(self, cube: int) -> list[BlockRow]: ...
     def held(self, cube: int) -> tuple[int, int]:
         """How many blocks a cube holds, and the bytes of their files."""

@@ -60,8 +60,8 @@ def block_chain(
         own = [seed * 1000 + number] * tokens
         key = hashlib.sha256(parent + token_bytes(own)).digest()
         row = BlockRow(
-            number + 1, "engine", key, parent, hashlib.sha256(token_bytes(own)).digest(), form,
-            token_bytes(own), start, len(data), checksum(data), 1.0,
+            number + 1, "engine", key, parent, form, token_bytes(own), start, len(data),
+            checksum(data), 1.0,
         )  # fmt: skip
         chain.rows.append(row)
         chain.files[row.name] = data

@@ -28,7 +28,6 @@ class BlockRowsContract:
             ]  # fmt: skip
             assert found[0] == block_row(1)._replace(number=found[0].number)
             assert [r.key[0] for r in tx.blocks.children(mine, "e", b"\1" * 32)] == [2]
-            assert [r.key[0] for r in tx.blocks.of_contents(mine, "e", [bytes([102]) * 32])] == [2]
             assert tx.blocks.of_keys(mine, "other", [b"\1" * 32]) == []
             assert tx.blocks.of_keys(theirs, "e", [b"\1" * 32]) == []
             assert tx.blocks.of_cube(1) == found

@@ -97,8 +97,7 @@ def rows_of(space: str, text: str, *, form: str = "raw", engine: str = ENGINE) -
         said = " ".join(words[start : start + BLOCK])
         tokens = b"".join(hashlib.sha256(w.encode()).digest()[:4] for w in said.split())
         key = hashlib.sha256(parent + said.encode()).digest()
-        content = hashlib.sha256(said.encode()).digest()
-        row = BlockRow(0, engine, key, parent, content, form, tokens, start, 0, b"", 0.5)
+        row = BlockRow(0, engine, key, parent, form, tokens, start, 0, b"", 0.5)
         data = data_of(row)
         rows.append(row._replace(size=len(data), checksum=checksum(data)))
         parent = key

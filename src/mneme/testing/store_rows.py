@@ -32,8 +32,8 @@ def text_row(key: int, version: int = 1, body: str = "A text.") -> TextRow:
 def block_row(number: int, *, form: str = "raw", **changes: Any) -> BlockRow:  # noqa: ANN401
     """A block of four tokens that follows block `number` - 1; not written yet."""
     tokens = b"".join(token.to_bytes(4, "little") for token in range(number, number + 4))
-    key, parent, content = (bytes([each]) * 32 for each in (number, number - 1, number + 100))
-    row = BlockRow(0, "e", key, parent, content, form, tokens, 4 * number, 10, b"sum", 0.5)
+    key, parent = (bytes([each]) * 32 for each in (number, number - 1))
+    row = BlockRow(0, "e", key, parent, form, tokens, 4 * number, 10, b"sum", 0.5)
     return row._replace(**changes)
 
 

@@ -78,12 +78,6 @@ class Matching:
             return []
         return self._tx.blocks.children(self._ns, self._engine, parent, self._now)
 
-    def of_contents(self, contents: Iterable[bytes]) -> list[BlockRow]:
-        """The blocks of these tokens, wherever they stood."""
-        if self._ns is None:
-            return []
-        return self._tx.blocks.of_contents(self._ns, self._engine, contents, self._now)
-
 
 class Blocks:
     """Keeps, finds and lets go of blocks and of the activation cubes that hold them."""

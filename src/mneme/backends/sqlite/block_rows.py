@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-_BLOCK = (
-    "number, engine, key, parent, content, form, tokens, start, size, checksum, cost_s, uses, "
-    "used_at"
-)
+_BLOCK = "number, engine, key, parent, form, tokens, start, size, checksum, cost_s, uses, used_at"
 _VISIBLE = (
     "{cube}.state NOT IN ('forgotten', 'expired', 'erased') AND "
     "({version}.expires_at IS NULL OR {version}.expires_at > :now)"
@@ -51,8 +48,8 @@ class BlockRows:
         for row in rows:
             if not row.number:
                 self._run(
-                    "INSERT INTO block(ns, engine, key, parent, content, form, tokens, start, "
-                    "size, checksum, cost_s, uses, used_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) "
+                    "INSERT INTO block(ns, engine, key, parent, form, tokens, start, size, "
+                    "checksum, cost_s, uses, used_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) "
                     "ON CONFLICT(key, form) DO UPDATE SET size = excluded.size, "
                     "checksum = excluded.checksum, cost_s = excluded.cost_s "
                     "WHERE ns = excluded.ns AND engine = excluded.engine",
@@ -76,12 +73,6 @@ class BlockRows:
     ) -> list[BlockRow]:
         """The blocks that follow one."""
         return self._by("parent", (ns, engine), [parent], now)
-
-    def of_contents(
-        self, ns: int, engine: str, contents: Iterable[bytes], now: int | None = None
-    ) -> list[BlockRow]:
-        """The blocks of these tokens, wherever they stood."""
-        return self._by("content", (ns, engine), contents, now)
 
     def of_cube(self, cube: int) -> list[BlockRow]:
         """The blocks that a cube holds, by start."""

@@ -102,12 +102,11 @@ CREATE INDEX table_row_live ON table_row(key) WHERE until IS NULL;
 SCHEMA_4 = """
 CREATE TABLE block(
   number INTEGER PRIMARY KEY AUTOINCREMENT, ns INTEGER NOT NULL, engine TEXT NOT NULL,
-  key BLOB NOT NULL, parent BLOB NOT NULL, content BLOB NOT NULL, form TEXT NOT NULL,
+  key BLOB NOT NULL, parent BLOB NOT NULL, form TEXT NOT NULL,
   tokens BLOB NOT NULL, start INTEGER NOT NULL, size INTEGER NOT NULL, checksum BLOB NOT NULL,
   cost_s REAL NOT NULL, uses INTEGER NOT NULL DEFAULT 0, used_at INTEGER NOT NULL DEFAULT 0);
 CREATE UNIQUE INDEX block_by_key ON block(key, form);
 CREATE INDEX block_by_parent ON block(parent);
-CREATE INDEX block_by_content ON block(content);
 CREATE TABLE block_of(
   cube INTEGER NOT NULL, block INTEGER NOT NULL, PRIMARY KEY(cube, block)) WITHOUT ROWID;
 CREATE INDEX block_held ON block_of(block);

@@ -44,12 +44,6 @@ def block_key(parent: bytes, fingerprint: str, salt: bytes, tokens: Sequence[int
     return hashlib.sha256(b"block\0" + said).digest()
 
 
-def content_key(fingerprint: str, salt: bytes, tokens: Sequence[int]) -> bytes:
-    """The key of a block's tokens, wherever they stand."""
-    said = b"\0".join((fingerprint.encode(), salt, token_bytes(tokens)))
-    return hashlib.sha256(b"content\0" + said).digest()
-
-
 def chain(
     fingerprint: str, salt: bytes, tokens: Sequence[int], *, block: int = BLOCK
 ) -> list[bytes]:

@@ -16,7 +16,6 @@ from mneme.memories.activation.forms import codec_name, is_exact
 from mneme.memories.activation.keys import (
     BLOCK,
     block_key,
-    content_key,
     root_key,
     token_bytes,
 )
@@ -214,7 +213,7 @@ class ActivationMemory:
             if row is None:
                 data = pack(Held(cut(kv, start, start + len(own)), None), form)
                 row = BlockRow(
-                    0, fingerprint, key, parent, content_key(fingerprint, salt, own), form,
+                    0, fingerprint, key, parent, form,
                     token_bytes(own), start, len(data), checksum(data),
                     cost_s * len(own) / len(tokens),
                 )  # fmt: skip
@@ -233,7 +232,7 @@ class ActivationMemory:
         data = pack(held, form)
         row = BlockRow(
             0, fingerprint, block_key(parent, fingerprint, salt, tokens), parent,
-            content_key(fingerprint, salt, tokens), form, token_bytes(tokens), 0, len(data),
+            form, token_bytes(tokens), 0, len(data),
             checksum(data), cost_s,
         )  # fmt: skip
         return Blocks([row], {row.name: data})

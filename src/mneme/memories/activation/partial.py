@@ -17,7 +17,7 @@ from safetensors.torch import save as write_tensors
 from mneme.core.errors import InvalidInputError
 from mneme.core.rows import BlockRow
 from mneme.memories.activation.block_file import checksum
-from mneme.memories.activation.keys import block_key, content_key, root_key
+from mneme.memories.activation.keys import block_key, root_key
 from mneme.memories.activation.kv import cut, join, tokens_in
 from mneme.memories.activation.memory import Opening
 from mneme.memories.activation.sentences import Digests, choose, index, load, queries_of
@@ -60,7 +60,7 @@ def index_row(
     root = root_key(fingerprint, salt)
     row = BlockRow(
         0, fingerprint, block_key(root, fingerprint, salt, tokens), root,
-        content_key(fingerprint, salt, tokens), INDEX, b"", 0, len(data), checksum(data), 0.0,
+        INDEX, b"", 0, len(data), checksum(data), 0.0,
     )  # fmt: skip
     return row, data
 
