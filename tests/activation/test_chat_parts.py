@@ -108,6 +108,47 @@ def test_a_conversation_is_promoted_by_episodes(opened: Opened, recall_engine: E
         assert sum(len(item.sources) for item in reply.plan) == 12
 
 
+def test_an_exact_policy_keeps_every_bit(opened: Opened, recall_engine: Engine) -> None:
+    with opened(recall_engine, kv_verify=1.0) as memory:
+        alice = memory.namespace("alice")
+        book = alice.add(CASE.text, type="document")
+        (cube,) = alice.promote(book[0].id, to="activation", engine=recall_engine, policy="mom")
+        assert (cube.metadata["form"], cube.metadata["error"]) == ("raw", 0.0)
+        reply = alice.chat("| ? k01", engine=recall_engine, max_new_tokens=1, remember=False)
+        assert (reply.timings.hit_tokens, reply.timings.verified) == (151, True)
+        with pytest.raises(InvalidInputError, match="nothing out"):
+            alice.promote(book[0].id, to="activation", engine=recall_engine, policy="mom", keep=0.5)
+
+
+def test_a_text_that_was_promoted_twice_stands_in_a_prompt_once(
+    opened: Opened, recall_engine: Engine
+) -> None:
+    with opened(recall_engine) as memory:
+        alice = memory.namespace("alice")
+        turns = [alice.add(f"k0{n} v1{n} w01", session="s")[0].id for n in range(3)]
+        alice.promote(turns, to="activation", engine=recall_engine)
+        alice.promote(turns[1], to="activation", engine=recall_engine)
+        alice.promote(turns[1:], to="activation", engine=recall_engine, codec="int8")
+        reply = alice.chat("| ? k01", engine=recall_engine, max_new_tokens=1, remember=False)
+        assert [item.sources for item in reply.plan] == [tuple(turns)]
+        assert reply.text == "v11"
+
+
+def test_demoting_takes_the_heads_along_that_chats_made(
+    opened: Opened, recall_engine: Engine
+) -> None:
+    with opened(recall_engine) as memory:
+        alice = memory.namespace("alice")
+        ids = [alice.add(case.text, type="document")[0].id for case in (CASE, OTHER)]
+        made = alice.promote(ids, to="activation", engine=recall_engine)
+        alice.chat("| ? k01", engine=recall_engine, max_new_tokens=1, remember=False)
+        assert len(alice.list(kinds=["activation"]).items) == 3
+        alice.demote(made[0].id)
+        left = [cube.id for cube in alice.list(kinds=["activation"]).items]
+        assert left == [made[1].id]
+        assert memory.stats().counts["blocks"] == made[1].metadata["blocks"]
+
+
 def test_a_policy_must_fit_the_moment(opened: Opened, recall_engine: Engine) -> None:
     with opened(recall_engine) as memory:
         alice = memory.namespace("alice")
@@ -121,7 +162,7 @@ def test_texts_are_moved_only_where_that_is_proven(opened: Opened, recall_engine
         alice = memory.namespace("alice")
         ids = [alice.add(case.text, type="document")[0].id for case in (CASE, OTHER)]
         alice.promote(ids, to="activation", engine=recall_engine)
-        proof = memory.prove(recall_engine)
+        proof = memory.prove(recall_engine, texts=[CASE.text, OTHER.text])
         assert is_proven(memory.vault, recall_engine) is proof.passed
         keep_proof(memory.vault, replace(proof, tokens=100, composed=NEAR, planted=NEAR))
         assert not is_proven(memory.vault, recall_engine)  # what cannot fail proves nothing

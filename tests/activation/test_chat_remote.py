@@ -44,6 +44,20 @@ def test_what_is_promoted_comes_first_and_hits_the_servers_cache(opened: Opened)
         assert kept == [("user", "In which currency are they?"), ("assistant", second.text)]
 
 
+def test_what_is_pinned_follows_an_edit(opened: Opened) -> None:
+    with running_chat_server() as server, opened() as memory:
+        engine = mneme.remote_engine("small", url=server.url, key=KEY)
+        alice = memory.namespace("alice")
+        book = alice.add(BOOK, type="document")
+        alice.promote(book[0].id, to="activation", engine=engine)
+        alice.update(book[0].id, text=BOOK.replace("thirty", "forty"))
+        memory.drain()
+        alice.chat("When are refunds paid?", engine=engine)
+        head = server.asked[-1].body["messages"][0]["content"]
+        assert "forty" in head
+        assert "thirty" not in head
+
+
 def test_recalled_text_goes_with_the_question(opened: Opened) -> None:
     with running_chat_server() as server, opened() as memory:
         engine = mneme.remote_engine("small", url=server.url, key=KEY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mneme.app.activation import asked as checked
+from mneme.app.activation.keep import COMPOSED
 from mneme.app.activation.narrowing import narrowing_of
 from mneme.app.activation.promote import groups_of
 from mneme.app.activation.prompting import Asking
@@ -121,8 +122,8 @@ class ActivationVerbs:
         carriers = self.carriers(id)
         if not carriers:
             raise InvalidInputError(f"cube {id!r} has no carrier; there is nothing to drop")
-        for carrier in carriers:
-            self._vault.blocks.demote(self.path, carrier.id)
+        for carrier_id in self._with_heads(carriers):
+            self._vault.blocks.demote(self.path, carrier_id)
         self._shared.engines.let_go(self.path)
 
     @strict
@@ -198,3 +199,15 @@ class ActivationVerbs:
         given = {"query": question, "limit": asking.CANDIDATES}
         asked = asking.asked_of(given, self._shared.limits.zone, clock)
         return self._shared.searcher.found(self.path, asked)
+
+    def _with_heads(self, carriers: Cubes) -> list[str]:
+        """Carriers, and the heads that chats made of them: those hold their blocks too."""
+        gone = {carrier.id for carrier in carriers}
+        sources = {span.cube_id for each in carriers for span in each.provenance.sources}
+        heads = {
+            head.id
+            for source in sources
+            for head in self.carriers(source)
+            if gone & set(head.metadata.get(COMPOSED, ()))
+        }
+        return [*gone, *(heads - gone)]

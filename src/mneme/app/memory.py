@@ -45,6 +45,8 @@ from mneme.app.shared import Shared
 from mneme.ingest.listen import Listener
 from mneme.recall.search import Searcher
 
+_LONGEST_PROOF = 1 << 20  # bytes of a text to measure by
+
 
 class MemoryOS:
     """One store of memories, and the background work on it. A context manager."""
@@ -124,18 +126,25 @@ class MemoryOS:
                 self._worker.wake()  # it also notices what other processes erase
 
     @strict
-    def prove(self, engine: Engine) -> Proof:
+    def prove(self, engine: Engine, *, texts: Sequence[str] | None = None) -> Proof:
         """Measure whether promoted texts may be moved to other places in prompts of a model.
 
         An approximation (CacheBlend, EPIC) that saves the prefill of texts whose keys and values
         were computed behind other texts. It is off for a model until this has passed for it; what
         is found stays with the store.
 
+        Args:
+            engine: One that is attached.
+            texts: Such as will be promoted, of 64 tokens or more each; None: random tokens, which
+                tell something only of models that continue what they saw before.
+
         Raises:
             InvalidInputError: The engine is not attached.
             UnsuitedModelError: The model's keys cannot be moved.
         """
-        return self._engines.prove(engine)
+        if texts is not None:
+            texts = [checks.text_of(each, name="texts", max_bytes=_LONGEST_PROOF) for each in texts]
+        return self._engines.prove(engine, texts)
 
     @strict
     def detach(self, engine: Engine | RemoteEngine) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
 
     from mneme.core.engine import KV
     from mneme.core.rows import BlockRow, VersionRow
-    from mneme.memories.activation.kv import Held
-    from mneme.memories.activation.memory import ActivationMemory, Blocks
+    from mneme.memories.activation.memory import ActivationMemory, Blocks, Opening
     from mneme.vault.vault import Vault
 
     Worst = Callable[[list[BlockRow]], list[BlockRow]]
@@ -59,6 +57,7 @@ class Order:
         codec: "raw", "bf16", "int8", "int4" or "lowrank".
         policy: Which leaves tokens out; None keeps all.
         keep: The share that it keeps.
+        exact: Whether the policy only computes in another way, and leaves nothing out.
         sentences: Whether to keep an index of sentences too, so that a question can load of a long
             text only what it looks at.
     """
@@ -66,12 +65,18 @@ class Order:
     codec: str = "raw"
     policy: str | None = None
     keep: float = 1.0
+    exact: bool = False
     sentences: bool = False
 
     @property
     def form(self) -> str:
         """The name of the form."""
-        return self.codec if self.policy is None else f"{self.policy}-{self.keep:.2f}+{self.codec}"
+        return f"{self.policy}-{self.keep:.2f}+{self.codec}" if self.thins else self.codec
+
+    @property
+    def thins(self) -> bool:
+        """Whether tokens are left out."""
+        return self.policy is not None and not self.exact
 
 
 def order_of(form: str, *, sentences: bool = False) -> Order:
@@ -84,11 +89,14 @@ def order_of(form: str, *, sentences: bool = False) -> Order:
 
 
 class _Run(NamedTuple):
-    """A run of tokens in the making: what to keep, and what it must agree with."""
+    """A run of tokens in the making: what to keep, and what it must agree with.
+
+    kv: Of all tokens; None where some were left out.
+    """
 
     tokens: list[int]
     blocks: Blocks
-    kv: KV
+    kv: KV | None
     cost_s: float
 
 
@@ -131,16 +139,16 @@ class Prefiller:
         promoted = promoted_of(texts, self._memory.engine.special)
         tokens = stable_tokens(self._memory.engine, promoted)
         self._check_length(tokens)
-        run = self._run(path, tokens, order)
+        run = self._thinned(path, tokens, order) if order.thins else self._run(path, tokens, order)
         error = self._prove(run, promoted, order)
-        if order.sentences:
-            self._add_index(path, run)
+        if order.sentences and run.kv is not None:
+            self._add_index(path, tokens, run.kv, run.blocks)
         header = Prefilled(
             sources=tuple((text.row.id, text.row.version) for text in texts),
             engine=self._memory.engine.fingerprint,
             form=order.form,
             tokens=len(tokens),
-            method="prefill" if order.policy is None else "thinned",
+            method="thinned" if order.thins else "prefill",
             extra={
                 **extra,
                 "sentences": order.sentences,
@@ -195,8 +203,6 @@ class Prefiller:
 
     def _run(self, path: str, tokens: list[int], order: Order) -> _Run:
         """Compute what is not there yet, and cut it into blocks."""
-        from mneme.memories.activation.memory import whole_run
-
         memory, salt = self._memory, salt_of(self._vault.parts.secret, path)
         fingerprint = memory.engine.fingerprint
         epoch = memory.tiers.epoch
@@ -208,48 +214,71 @@ class Prefiller:
         if opening.lost:
             self._vault.blocks.drop([row.number for row in opening.lost])
         begun = perf_counter()
-        if opening.tokens < len(tokens):
-            opening.session.feed(tokens[opening.tokens :])
+        kv = self._computed(opening, tokens, order)
         cost_s = opening.built_s + perf_counter() - begun
+        blocks = memory.blocks(salt, tokens, kv, form=order.form, cost_s=cost_s, known=known)
+        return _Run(tokens, blocks, kv, cost_s)
+
+    def _computed(self, opening: Opening, tokens: Sequence[int], order: Order) -> KV:
+        """Keys and values of all tokens, those that are not there yet computed as was asked."""
+        from mneme.memories.activation.kv import join
+        from mneme.memories.activation.memory import whole_run
+        from mneme.memories.activation.policies import build_policy
+
+        rest = tokens[opening.tokens :]
+        if rest and order.policy is not None:
+            known = None if opening.held is None else opening.held.kv
+            held = build_policy(order.policy).thin(
+                self._memory.engine, rest, 1.0, past=known, position=opening.tokens
+            )
+            return held.kv if known is None else join([known, held.kv])
+        if rest:
+            opening.session.feed(rest)
         kv = whole_run(opening, opening.session, len(tokens))
         if kv is None:
             raise AssertionError("exact blocks hold every token")
-        if order.policy is not None:
-            held = self._thinned(tokens, order)
-            blocks = memory.whole(salt, tokens, held, form=order.form, cost_s=cost_s)
-        else:
-            blocks = memory.blocks(salt, tokens, kv, form=order.form, cost_s=cost_s, known=known)
-        return _Run(tokens, blocks, kv, cost_s)
+        return kv
 
-    def _add_index(self, path: str, run: _Run) -> None:
-        from mneme.memories.activation.partial import index_row
-
-        salt = salt_of(self._vault.parts.secret, path)
-        row, data = index_row(self._memory, salt, run.tokens, run.kv)
-        run.blocks.rows.append(row)
-        run.blocks.files[row.name] = data
-
-    def _thinned(self, tokens: Sequence[int], order: Order) -> Held:
+    def _thinned(self, path: str, tokens: list[int], order: Order) -> _Run:
         """What a policy keeps of a run of tokens, the question unknown."""
         from mneme.memories.activation.policies import build_policy
 
-        return build_policy(order.policy or "").thin(self._memory.engine, tokens, order.keep)
+        salt, begun = salt_of(self._vault.parts.secret, path), perf_counter()
+        held = build_policy(order.policy or "").thin(self._memory.engine, tokens, order.keep)
+        cost_s = perf_counter() - begun
+        blocks = self._memory.whole(salt, tokens, held, form=order.form, cost_s=cost_s)
+        return _Run(tokens, blocks, None, cost_s)
 
-    def _prove(self, run: _Run, promoted: Sequence[Promoted], order: Order) -> float:
+    def _add_index(self, path: str, tokens: list[int], kv: KV, blocks: Blocks) -> None:
+        from mneme.memories.activation.partial import index_row
+
+        row, data = index_row(self._memory, salt_of(self._vault.parts.secret, path), tokens, kv)
+        blocks.rows.append(row)
+        blocks.files[row.name] = data
+
+    def _prove(self, run: _Run, promoted: Sequence[Promoted], order: Order) -> float | None:
         """How far what is kept answers from what was computed; the gate of activation memory.
+
+        None where tokens were left out: there is nothing to hold it against, and it only has to
+        answer at all.
 
         Raises:
             GateFailedError: Further than the form allows.
         """
+        from mneme.memories.activation.memory import relative
+
         engine = self._memory.engine
         said = [{"role": "user", "content": _PROBE}]
         plain = not engine.has_template
         prompt = engine.render(messages_of(promoted, said, "", plain=plain))
         rest = prompt[len(run.tokens) :] or prompt[-1:]
+        if run.kv is None:
+            self._memory.answer_of(run.blocks, rest)
+            return None
         computed = engine.session(run.kv).feed(rest)
-        error = self._memory.error_of(run.blocks, rest, computed)
-        most = 0.0 if is_exact(order.form) else _ERRORS.get(order.form)
-        if not isfinite(error) or (most is not None and error > most):
+        error = relative(self._memory.answer_of(run.blocks, rest), computed)
+        most = 0.0 if is_exact(order.form) else _ERRORS[codec_name(order.form)]
+        if error > most:
             raise GateFailedError(
                 f"the form {order.form} changes what the model answers by {error:.2g} of its "
                 f"largest logit ({most} is allowed); use a more faithful form, or the text"

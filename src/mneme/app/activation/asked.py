@@ -82,7 +82,13 @@ def order_of(codec: object, policy: object, keep: object, *, sentences: bool = F
         raise InvalidInputError("an index of sentences needs every token: give no policy")
     from mneme.memories.activation.policies import build_policy
 
-    build_policy(policy)  # says which there are
+    about = build_policy(policy).about  # says which there are
+    if about.exact:
+        if share < 1:
+            raise InvalidInputError(f"policy {policy!r} leaves nothing out: give no keep")
+        return Order(codec=codec, policy=policy, exact=True)
+    if not about.frees_bytes:
+        raise InvalidInputError(f"policy {policy!r} frees no bytes: there is nothing to gain here")
     return Order(codec=codec, policy=policy, keep=share)
 
 

@@ -95,9 +95,13 @@ class Engines:
     def promoter(self, engine: Engine | RemoteEngine) -> Promoter | Pins:
         """Promotes for an engine that is attached, or one behind a server."""
         if is_remote(engine):
-            return Pins(self._vault, engine, self._counter)
+            return self.pins(engine.id)
         attached = self.get(engine)
         return Promoter(self._vault, attached, self.prefiller(attached))
+
+    def pins(self, engine_id: str) -> Pins:
+        """Lets texts stand at the head of prompts for an engine behind a server."""
+        return Pins(self._vault, engine_id, self._counter)
 
     def chat(self, engine: Engine | RemoteEngine) -> Chat | RemoteChat:
         """Chats with an engine that is attached, or one behind a server."""
@@ -109,12 +113,13 @@ class Engines:
         keeper = Keeper(self._vault, attached, prefiller, form=self.settings.form)
         return Chat(engine, Prompter(self._vault, engine), opener, keeper)
 
-    def prove(self, engine: Engine) -> Proof:
+    def prove(self, engine: Engine, texts: Sequence[str] | None) -> Proof:
         """Measure whether texts may be moved in prompts of an engine, and keep what came out."""
-        from mneme.memories.activation.proof import prove
+        from mneme.memories.activation.proof import prompts_of, prove
 
-        attached = self.get(engine)
-        proof = prove(attached.engine, mend=mend_in_use())
+        engine = self.get(engine).engine
+        runs = [engine.render([{"role": "user", "content": text}]) for text in texts or ()]
+        proof = prove(engine, prompts_of(runs) if runs else None, mend=mend_in_use())
         keep_proof(self._vault, proof)
         return proof
 

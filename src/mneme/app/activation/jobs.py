@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from mneme.app.activation.keep import COMPOSED, is_composed
 from mneme.app.activation.promote import Promoter
+from mneme.app.activation.remote import PINNED
 from mneme.core.errors import (
     BackendUnavailableError,
     CubeNotFoundError,
     GateFailedError,
     InvalidInputError,
 )
-from mneme.transform.text_to_kv import order_of
+from mneme.transform.text_to_kv import Order, order_of
 from mneme.vault.stale import PREFILL, facts_of, is_to_build
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ def prefilling(vault: Vault, engines: Engines) -> Handler:
         except CubeNotFoundError:
             return  # forgotten or erased meanwhile
         if not is_to_build(row) or row.model is None:
+            return
+        if form == PINNED:
+            engines.pins(row.model).build(path, ids, Order())
             return
         attached = engines.find(row.model)
         if attached is None:

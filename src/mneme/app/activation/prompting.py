@@ -90,11 +90,7 @@ class Prompter:
             InvalidInputError: Not even one without promoted texts fits.
         """
         engine = self._engine
-        carriers = [
-            each
-            for each in self._vault.blocks.carriers(asking.path, engine.fingerprint)
-            if not is_composed(each.row)
-        ]
+        carriers = self._carriers(asking.path)
         question = engine.count(asking.said[-1]["content"])
         room = engine.window - asking.max_new_tokens - asking.budget_tokens - question
         chosen = choose_carriers(carriers, asking.hits, max(0, room))
@@ -133,6 +129,16 @@ class Prompter:
             tokens=tokens,
             stable=len(stable),
         )
+
+    def _carriers(self, path: str) -> list[Carrier]:
+        """What was promoted, each text once."""
+        said: set[str] = set()
+        carriers = []
+        for each in self._vault.blocks.carriers(path, self._engine.fingerprint):
+            if not is_composed(each.row) and not said.issuperset(each.source_ids):
+                carriers.append(each)
+                said.update(each.source_ids)
+        return carriers
 
     def ends(self, prompt: Prompt) -> list[int]:
         """Where the texts of each carrier end, in tokens of the prompt."""

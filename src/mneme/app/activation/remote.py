@@ -125,8 +125,8 @@ class RemoteChat:
 class Pins:
     """Lets cubes stand at the head of every prompt, where a server's cache finds them."""
 
-    def __init__(self, vault: Vault, engine: RemoteEngine, counter: TokenCounter) -> None:
-        self._vault, self._engine, self._counter = vault, engine, counter
+    def __init__(self, vault: Vault, engine_id: str, counter: TokenCounter) -> None:
+        self._vault, self._engine_id, self._counter = vault, engine_id, counter
 
     def build(self, path: str, ids: Sequence[str], order: Order) -> MemCube:
         """Pin cubes; the server computes what it keeps of them with the first question.
@@ -140,7 +140,7 @@ class Pins:
         head = head_of(promoted_of(texts, ()), plain=False)
         header = Prefilled(
             sources=tuple((text.row.id, text.row.version) for text in texts),
-            engine=self._engine.id,
+            engine=self._engine_id,
             form=PINNED,
             tokens=self._counter.count(head),
         )

@@ -10,6 +10,7 @@ from math import isnan
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from mneme.core.errors import GateFailedError
 from mneme.core.rows import BlockRow
 from mneme.memories.activation.block_file import checksum, pack, unpack
 from mneme.memories.activation.forms import codec_name, is_exact
@@ -151,26 +152,33 @@ class ActivationMemory:
             failed=fetched.failed,
         )
 
-    def error_of(self, blocks: Blocks, rest: Sequence[int], computed: object) -> float:
-        """How far a prompt goes on from files of blocks otherwise than it was computed.
+    def answer_of(self, blocks: Blocks, rest: Sequence[int]) -> object:
+        """The logits with which a prompt goes on from files of blocks.
 
         Args:
             blocks: A whole run; those without a file here are taken from the tiers.
             rest: Tokens after the run.
-            computed: The logits that they gave.
+
+        Raises:
+            GateFailedError: A block is not there, or the logits are no numbers.
         """
+        import torch
+
         there = self.tiers.fetch([row for row in blocks.rows if row.name not in blocks.files])
         others = iter(there.held)
-        engine, parts = self.engine, []
+        parts = []
         for row in blocks.rows:
             data = blocks.files.get(row.name)
             held = next(others) if data is None else self._unpacked(row, data)
             if held is None:
-                return float("inf")
+                raise GateFailedError("a block went while it was built upon; promote it again")
             parts.append(held)
         tokens = blocks.rows[-1].start + len(blocks.rows[-1].tokens) // 4
         kv = parts[0].kv if len(parts) == 1 else join([part.kv for part in parts])
-        return relative(engine.session(kv, position=tokens).feed(rest), computed)
+        logits = self.engine.session(kv, position=tokens).feed(rest)
+        if not torch.isfinite(logits).all():
+            raise GateFailedError("what was kept gives no numbers; use a more faithful form")
+        return logits
 
     def _unpacked(self, row: BlockRow, data: bytes) -> Held:
         return unpack(
