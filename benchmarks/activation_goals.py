@@ -52,13 +52,16 @@ def _full(found: Any) -> Found:
 
 def _saved(memory: int, question: int, least: float) -> Callable[[Any], Found]:
     def find(found: Any) -> Found:
-        row = next(
-            row
-            for row in found["rows"]
-            if (row["memory_tokens"], row["question_tokens"]) == (memory, question)
+        cut, whole = (
+            next(
+                row["saved"]["cpu"]
+                for row in rows
+                if (row["memory_tokens"], row["question_tokens"]) == (memory, question)
+            )
+            for rows in (found["rows"], found["whole_vocabulary"])
         )
-        saved = row["saved"]["cpu"]
-        return Found(f"{saved:.1%}", saved >= least)
+        below = "" if whole >= least else ", **below**"
+        return Found(f"{cut:.1%}; with the whole vocabulary {whole:.1%}{below}", cut >= least)
 
     return find
 
