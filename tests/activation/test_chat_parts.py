@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -20,6 +21,7 @@ from mneme.app.memory import MemoryOS
 from mneme.core.engine import Engine
 from mneme.memories.activation.proof import Distance
 from mneme.testing.judges import recall_case
+from mneme.testing.tiny_models import tiny_model
 
 Opened = Callable[..., AbstractContextManager[MemoryOS]]
 
@@ -147,6 +149,41 @@ def test_demoting_takes_the_heads_along_that_chats_made(
         left = [cube.id for cube in alice.list(kinds=["activation"]).items]
         assert left == [made[1].id]
         assert memory.stats().counts["blocks"] == made[1].metadata["blocks"]
+
+
+def test_no_memory_is_read_as_a_special_token(opened: Opened, tmp_path: Path) -> None:
+    engine = mneme.engine(tiny_model("qwen2", tmp_path / "model"))
+    token = max(engine.special, key=len)
+    text = f"Ida said {token} and {token} again."
+    seen: list[list[int]] = []
+    render = engine.render
+
+    class Watched(_Wrapped):
+        def render(self, messages: object) -> list[int]:
+            seen.append(render(messages))  # type: ignore[arg-type]
+            return seen[-1]
+
+    watched = cast("Engine", Watched(engine))
+    with opened(watched) as memory:
+        alice = memory.namespace("alice")
+        book = alice.add(text, type="document")
+        alice.chat("What did Ida say?", engine=watched, max_new_tokens=1, remember=False)
+        recalled = list(seen[-1])
+        alice.promote(book[0].id, to="activation", engine=watched)
+        alice.chat("What did Ida say?", engine=watched, max_new_tokens=1, remember=False)
+    number = engine.render([{"role": "user", "content": token}])
+    plain = engine.render([{"role": "user", "content": "x"}])
+    special = next(t for t in number if number.count(t) > plain.count(t))
+    for tokens in (recalled, seen[-1]):
+        assert tokens.count(special) <= plain.count(special) + 1  # those of the template
+
+
+class _Wrapped:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._engine, name)
 
 
 def test_a_policy_must_fit_the_moment(opened: Opened, recall_engine: Engine) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mneme.app.activation.keep import is_composed
 from mneme.core.errors import InvalidInputError
-from mneme.memories.activation.prompt import common, messages_of, stable_tokens
+from mneme.memories.activation.prompt import common, harmless, messages_of, stable_tokens
 from mneme.recall.pack import pack
 from mneme.recall.plan import choose_carriers, not_said_by
 from mneme.transform.text_to_kv import promoted_of, texts_of
@@ -119,7 +119,8 @@ class Prompter:
         )
         head = [text for each in promoted for text in each]
         plain = not engine.has_template
-        tokens = engine.render(messages_of(head, asking.said, context.text, plain=plain))
+        recalled = harmless(context.text, engine.special)
+        tokens = engine.render(messages_of(head, asking.said, recalled, plain=plain))
         stable = common([stable_tokens(engine, head), tokens]) if head else []
         return Prompt(
             carriers=carriers,
