@@ -211,6 +211,7 @@ def test_texts_are_moved_only_where_that_is_proven(opened: Opened, recall_engine
         assert reply.timings.verified is None
         assert 151 < reply.timings.hit_tokens < 301  # some of them were computed again
         assert reply.timings.stored_tokens == 0
+        assert sum(reply.timings.tokens_by_tier.values()) == 301
         assert "moved" in reply.plan[1].reason
         memory.drain()  # what was put together is computed exactly meanwhile
         reply = alice.chat(question, engine=recall_engine, max_new_tokens=1, remember=False)

@@ -19,8 +19,8 @@ class Timings:
         total_s: From the call to the end of the answer; recall included.
         prompt_tokens: Of the whole prompt; None where a server does not say it.
         hit_tokens: Of them, those whose keys and values were not computed.
-        tokens_by_tier: Where those came from: "device", "host", "disk", "remote"; "server" for a
-            server's own cache of prefixes.
+        tokens_by_tier: Where keys and values came from, those of tokens that were computed again
+            included: "device", "host", "disk", "remote"; "server" for a server's own cache.
         answer_tokens: Of the answer.
         load_s: To read blocks, check them and put them together.
         decode_s: To turn their form into keys and values.

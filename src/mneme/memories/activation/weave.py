@@ -17,7 +17,7 @@ from mneme.memories.activation.keys import tokens_of
 from mneme.memories.activation.kv import Held, cut, join
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mneme.core.rows import BlockRow
     from mneme.memories.activation.memory import ActivationMemory, Opening
@@ -37,6 +37,14 @@ class Piece(NamedTuple):
     start: int
     end: int
     rows: Sequence[BlockRow]
+
+
+class _Moved(NamedTuple):
+    """What goes to another place: parts of the prompt, blocks that were read, tokens by tier."""
+
+    parts: list[Part]
+    rows: list[BlockRow]
+    by_tier: dict[str, int]
 
 
 class _Aligned(NamedTuple):
@@ -67,12 +75,16 @@ def weave(
         UnsuitedModelError: The model's keys cannot be moved.
     """
     begun = perf_counter()
-    parts, rows = _parts(memory, opening, tokens, pieces)
-    if not rows:
+    moved = _parts(memory, opening, tokens, pieces)
+    if not moved.rows:
         return opening
     head = list(tokens[: opening.tokens])
     composed = compose(
-        memory.engine, head, None if opening.held is None else opening.held.kv, parts, mend=mend
+        memory.engine,
+        head,
+        None if opening.held is None else opening.held.kv,
+        moved.parts,
+        mend=mend,
     )
     session = memory.engine.session(composed.kv, position=composed.position, record=True)
     return replace(
@@ -80,20 +92,21 @@ def weave(
         session=session,
         tokens=composed.position,
         held=Held(composed.kv),
-        rows=(*opening.rows, *rows),
+        rows=(*opening.rows, *moved.rows),
+        by_tier=_sum(opening.by_tier, moved.by_tier),
         woven_tokens=composed.moved_tokens,
         computed_tokens=composed.recomputed_tokens,
         load_s=opening.load_s + perf_counter() - begun,
-        built_s=opening.built_s + sum(row.cost_s for row in rows),
-        loaded_bytes=opening.loaded_bytes + sum(row.size for row in rows),
+        built_s=opening.built_s + sum(row.cost_s for row in moved.rows),
+        loaded_bytes=opening.loaded_bytes + sum(row.size for row in moved.rows),
     )
 
 
 def _parts(
     memory: ActivationMemory, opening: Opening, tokens: Sequence[int], pieces: Sequence[Piece]
-) -> tuple[list[Part], list[BlockRow]]:
+) -> _Moved:
     parts: list[Part] = []
-    rows: list[BlockRow] = []
+    moved = _Moved(parts, [], {})
     at = opening.tokens
     for piece in pieces:
         run = [token for row in piece.rows for token in tokens_of(row.tokens)]
@@ -115,9 +128,18 @@ def _parts(
                 behind=tuple(run[: aligned.own]),
             )
         )
-        rows += piece.rows
+        moved.rows.extend(piece.rows)
+        for row, tier in zip(piece.rows, fetched.tier, strict=True):
+            end = row.start + len(row.tokens) // 4
+            used = min(end, stop) - max(row.start, aligned.own)
+            if used > 0:
+                moved.by_tier[str(tier)] = moved.by_tier.get(str(tier), 0) + used
         at = aligned.end
-    return parts, rows
+    return moved
+
+
+def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {tier: one.get(tier, 0) + other.get(tier, 0) for tier in (*one, *other)}
 
 
 def _align(run: Sequence[int], tokens: Sequence[int], start: int, end: int) -> _Aligned | None:
