@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mneme.app.activation.keep import is_composed
-from mneme.core.errors import InvalidInputError
+from mneme.core.errors import CubeNotFoundError, InvalidInputError
+from mneme.memories.activation.keys import token_bytes
 from mneme.memories.activation.prompt import common, harmless, messages_of, stable_tokens
 from mneme.recall.pack import pack
 from mneme.recall.plan import choose_carriers, not_said_by
@@ -90,12 +91,12 @@ class Prompter:
             InvalidInputError: Not even one without promoted texts fits.
         """
         engine = self._engine
-        carriers = self._carriers(asking.path)
+        carriers, composed = self._carriers(asking.path)
         question = engine.count(asking.said[-1]["content"])
         room = engine.window - asking.max_new_tokens - asking.budget_tokens - question
         chosen = choose_carriers(carriers, asking.hits, max(0, room))
         while True:
-            prompt = self._rendered(asking, chosen)
+            prompt = self._rendered(asking, chosen, composed)
             spare = engine.window - asking.max_new_tokens - len(prompt.tokens)
             if spare >= 0:
                 return prompt
@@ -107,9 +108,11 @@ class Prompter:
                 )
             chosen = chosen[:-1]
 
-    def _rendered(self, asking: Asking, carriers: Sequence[Carrier]) -> Prompt:
+    def _rendered(
+        self, asking: Asking, chosen: Sequence[Carrier], composed: Sequence[Carrier]
+    ) -> Prompt:
         engine = self._engine
-        texts = [texts_of(self._vault, asking.path, each.source_ids) for each in carriers]
+        carriers, texts = self._texts(asking.path, chosen)
         promoted = [promoted_of(each, engine.special) for each in texts]
         covered = {cube_id for each in carriers for cube_id in each.source_ids}
         context = pack(
@@ -121,25 +124,56 @@ class Prompter:
         plain = not engine.has_template
         recalled = harmless(context.text, engine.special)
         tokens = engine.render(messages_of(head, asking.said, recalled, plain=plain))
-        stable = common([stable_tokens(engine, head), tokens]) if head else []
+        stable = self._stored(tokens, carriers, composed)
+        if not stable and head:
+            stable = len(common([stable_tokens(engine, head), tokens]))
         return Prompt(
             carriers=carriers,
             texts=texts,
             promoted=promoted,
             context=context,
             tokens=tokens,
-            stable=len(stable),
+            stable=stable,
         )
 
-    def _carriers(self, path: str) -> list[Carrier]:
-        """What was promoted, each text once."""
+    def _texts(
+        self, path: str, chosen: Sequence[Carrier]
+    ) -> tuple[list[Carrier], list[list[Text]]]:
+        """Carriers with their texts, without those whose texts went this very moment."""
+        carriers, texts = [], []
+        for each in chosen:
+            try:
+                texts.append(texts_of(self._vault, path, each.source_ids))
+            except CubeNotFoundError:
+                continue
+            carriers.append(each)
+        return carriers, texts
+
+    def _stored(
+        self, tokens: Sequence[int], carriers: Sequence[Carrier], composed: Sequence[Carrier]
+    ) -> int:
+        """Tokens of the head, where its whole run is kept and the prompt begins with it; else 0."""
+        ids = tuple(cube_id for each in carriers for cube_id in each.source_ids)
+        for carrier in (*carriers, *composed):
+            if carrier.source_ids == ids and 0 < carrier.tokens < len(tokens):
+                with self._vault.parts.store.read() as tx:
+                    rows = tx.blocks.of_cube(carrier.row.key)
+                run = b"".join(row.tokens for row in rows)
+                if run == token_bytes(tokens[: carrier.tokens]):
+                    return carrier.tokens
+        return 0
+
+    def _carriers(self, path: str) -> tuple[list[Carrier], list[Carrier]]:
+        """What was promoted, each text once; and the heads that chats made of several."""
         said: set[str] = set()
-        carriers = []
+        carriers, composed = [], []
         for each in self._vault.blocks.carriers(path, self._engine.fingerprint):
-            if not is_composed(each.row) and not said.issuperset(each.source_ids):
+            if is_composed(each.row):
+                composed.append(each)
+            elif not said.issuperset(each.source_ids):
                 carriers.append(each)
                 said.update(each.source_ids)
-        return carriers
+        return carriers, composed
 
     def ends(self, prompt: Prompt) -> list[int]:
         """Where the texts of each carrier end, in tokens of the prompt."""
