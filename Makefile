@@ -48,7 +48,7 @@ check: setup-models
 	$(BIN)/codespell README.md CHANGELOG.md docs design src tests benchmarks tools
 	$(BIN)/vulture
 
-bench: setup
+bench: setup-models
 	$(BIN)/python -m pip install --quiet --group bench
 	SHARED=$(SHARED) $(BIN)/python benchmarks/run_all.py
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mneme.core.errors import InvalidInputError
+from mneme.memories.activation.forms import codec_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,6 +104,7 @@ class Settings:
         for name in ("embedder_timeout_s", "llm_timeout_s", "busy_timeout_s", "max_turn_bytes"):
             if not getattr(self, name) > 0:
                 raise InvalidInputError(f"{name} must be above 0, not {getattr(self, name)!r}")
+        codec_name(self.kv_form)  # says which there are
         if not self.kv_block_tokens > 0:
             raise InvalidInputError("kv_block_tokens must be above 0")
         if not 0 <= self.kv_verify <= 1:
@@ -112,7 +114,10 @@ class Settings:
         _ = self.zone
 
     def __repr__(self) -> str:
-        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if "key" not in f.name)
+        secret = {"embedder_key", "llm_key", "kv_remote"}  # an address may hold a password
+        shown = (
+            f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name not in secret
+        )
         return f"Settings({', '.join(shown)})"
 
     @property

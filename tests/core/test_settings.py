@@ -30,6 +30,10 @@ def test_the_environment_changes_what_it_names() -> None:
         {"MNEME_MAX_TURN_BYTES": "many"},
         {"MNEME_MAX_TURN_BYTES": "0"},
         {"MNEME_TIMEZONE": "Mars/Olympus"},
+        {"MNEME_KV_FORM": "int3"},
+        {"MNEME_KV_BLOCK_TOKENS": "0"},
+        {"MNEME_KV_VERIFY": "2"},
+        {"MNEME_KV_EVICTION": "random"},
         {"MNEME_TIMEZONE": "../../etc/passwd"},
     ],
 )
@@ -40,3 +44,4 @@ def test_what_cannot_be_a_setting_is_refused(environment: dict[str, str]) -> Non
 
 def test_a_key_is_never_shown() -> None:
     assert "s3cret" not in repr(Settings(embedder_key="s3cret"))
+    assert "s3cret" not in repr(Settings(kv_remote="redis://:s3cret@127.0.0.1:6379"))
