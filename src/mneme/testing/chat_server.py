@@ -23,11 +23,12 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-import time
 from collections import OrderedDict
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from mneme.testing.bounded_server import BoundedServer, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -92,7 +93,7 @@ def tokens_of(messages: Talk) -> list[str]:
     ]
 
 
-class ChatServer(ThreadingHTTPServer):
+class ChatServer(BoundedServer):
     """Streams answers; keeps what was asked.
 
     Args:
@@ -104,9 +105,6 @@ class ChatServer(ThreadingHTTPServer):
         most_requests: After so many it ends by itself.
         most_s: After so many seconds, too.
     """
-
-    daemon_threads = True
-    request_queue_size = 256
 
     def __init__(
         self,
@@ -120,13 +118,10 @@ class ChatServer(ThreadingHTTPServer):
     ) -> None:
         if report not in REPORTS:
             raise ValueError(f"report is one of {REPORTS}, not {report!r}")
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler, most_requests=most_requests, most_s=most_s)
         self.moods, self.report, self.wants_key = list(moods), report, wants_key
         self.answer = answer or (lambda messages: str(messages[-1]["content"]))
         self.cache = PrefixCache()
-        self.asked: list[Turn] = []
-        self.ending = threading.Event()
-        self._most_requests, self._ends_at = most_requests, time.monotonic() + most_s
         self._lock = threading.Lock()
 
     @property
@@ -149,29 +144,12 @@ class ChatServer(ThreadingHTTPServer):
             self.asked.append(turn)
         return turn
 
-    def service_actions(self) -> None:
-        """End when it was enough."""
-        over = len(self.asked) >= self._most_requests or time.monotonic() > self._ends_at
-        if over and not self.ending.is_set():
-            self.ending.set()
-            threading.Thread(target=self.shutdown, daemon=True).start()
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing: a client that gave up is what the tests are about."""
-
 
 @contextmanager
 def running_chat_server(**options: Any) -> Iterator[ChatServer]:  # noqa: ANN401 (of ChatServer)
     """A server that runs in a thread until the block ends, at the latest."""
-    with ChatServer(**options) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.ending.set()
-            server.shutdown()
-            thread.join()
+    with running(ChatServer(**options)) as server:
+        yield server
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -23,9 +23,10 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from mneme.testing.bounded_server import BoundedServer, running
 from mneme.testing.llm_script import answer_to, spoiled
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Asked(NamedTuple):
     at_s: float  # time.monotonic()
 
 
-class LlmServer(ThreadingHTTPServer):
+class LlmServer(BoundedServer):
     """Plays a language model; keeps what was asked.
 
     Args:
@@ -62,9 +63,6 @@ class LlmServer(ThreadingHTTPServer):
         most_s: After so many seconds, too.
     """
 
-    daemon_threads = True
-    request_queue_size = 256
-
     def __init__(
         self,
         *,
@@ -74,12 +72,9 @@ class LlmServer(ThreadingHTTPServer):
         most_requests: int = 100_000,
         most_s: float = 3600,
     ) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler, most_requests=most_requests, most_s=most_s)
         self.moods, self.seed = list(moods), seed
         self.retry_after_s = retry_after_s
-        self.asked: list[Asked] = []
-        self.ending = threading.Event()
-        self._most_requests, self._ends_at = most_requests, time.monotonic() + most_s
         self._lock = threading.Lock()
 
     @property
@@ -100,29 +95,12 @@ class LlmServer(ThreadingHTTPServer):
             self.asked.append(asked)
         return asked
 
-    def service_actions(self) -> None:
-        """End when it was enough."""
-        over = len(self.asked) >= self._most_requests or time.monotonic() > self._ends_at
-        if over and not self.ending.is_set():
-            self.ending.set()
-            threading.Thread(target=self.shutdown, daemon=True).start()
-
-    def handle_error(self, *_: object) -> None:
-        """Say nothing: a client that gave up is what the tests are about."""
-
 
 @contextmanager
 def running_llm_server(**options: Any) -> Iterator[LlmServer]:  # noqa: ANN401 (of LlmServer)
     """A server that runs in a thread until the block ends, at the latest."""
-    with LlmServer(**options) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.ending.set()
-            server.shutdown()
-            thread.join()
+    with running(LlmServer(**options)) as server:
+        yield server
 
 
 class _Handler(BaseHTTPRequestHandler):
