@@ -342,6 +342,44 @@ def test_one_build_for_eight_that_ask(opened: Opened, recall_engine: Engine) -> 
         assert sum(session is not None for session in built) < 8
 
 
+def test_one_of_eight_that_ask_at_once_computes_the_head(
+    opened: Opened, recall_engine: Engine
+) -> None:
+    fed: list[int] = []
+
+    def session(*args: Any, **more: Any) -> Any:  # noqa: ANN401
+        made = recall_engine.session(*args, **more)
+        feed = made.feed
+
+        def counted(tokens: Sequence[int]) -> Any:  # noqa: ANN401
+            fed.append(len(tokens))
+            return feed(tokens)
+
+        made.feed = counted  # type: ignore[method-assign]
+        return made
+
+    engine = _Counting(recall_engine, session)
+    with opened(kv_verify=0.0) as memory:
+        memory.attach(engine)
+        alice = memory.namespace("alice")
+        ids = [alice.add(case.text, type="document")[0].id for case in (CASE, OTHER)]
+        alice.promote(ids, to="activation", engine=engine)
+        fed.clear()
+        replies: list[Reply] = []
+
+        def chat() -> None:
+            replies.append(ask(alice, engine, OTHER.questions[0][0]))
+
+        threads = [threading.Thread(target=chat) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [reply.text for reply in replies] == [OTHER.questions[0][1]] * 8
+    assert [tokens for tokens in fed if tokens > 10] == [150]
+    assert sorted(reply.timings.hit_tokens for reply in replies) == [151] + [301] * 7
+
+
 class _Counting:
     """An engine that counts how often it starts to record."""
 

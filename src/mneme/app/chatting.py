@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mneme.app.activation import asked as checked
-from mneme.app.activation.keep import COMPOSED
+from mneme.app.activation.composed import COMPOSED
 from mneme.app.activation.narrowing import narrowing_of
 from mneme.app.activation.promote import groups_of
 from mneme.app.activation.prompting import Asking

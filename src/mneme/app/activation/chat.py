@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from mneme.app.activation.keep import Computed
+from mneme.app.activation.keep import Headed
 from mneme.app.activation.narrowing import first_logits
 from mneme.app.activation.reply import PlanItem, Reply
 from mneme.memories.activation.ledger import Timings, break_even
@@ -64,12 +64,9 @@ class Chat:
 
         engine = self._engine
         begun = perf_counter()
-        opening = self._opener.open(
-            asking.path, prompt, lambda: self._prompter.ends(prompt), asking.narrowing
-        )
-        opened = perf_counter()
-        opening, feeds, logits, verified = self._read(asking, prompt, opening)
-        prefill_s = perf_counter() - opened
+        headed = self._opened(asking, prompt)
+        opening, feeds, logits, verified = self._read(asking, prompt, headed.opening)
+        prefill_s = perf_counter() - begun - opening.load_s - opening.decode_s
         moments: list[float] = []
         shown: list[int] = []
 
@@ -81,14 +78,9 @@ class Chat:
                 note(engine.decode(shown).removeprefix(before))
 
         answer = greedy(engine, feeds, logits, asking.max_new_tokens, heard)
-        kept = Computed(
-            tokens=prompt.tokens[: prompt.stable],
-            carriers=prompt.carriers,
-            texts=[text for each in prompt.texts for text in each],
-            opening=opening,
-            cost_s=opening.built_s + prefill_s * _share(prompt, opening),
-        )
-        stored, failed = (0, ()) if asking.narrowing else self._keeper.keep(asking.path, kept)
+        failed = headed.failed
+        if opening.woven_tokens:
+            failed += self._keeper.promise(asking.path, prompt)
         timings = Timings(
             ttft_s=moments[0] - begun,
             total_s=0.0,
@@ -106,10 +98,23 @@ class Chat:
                 opening.built_s, opening.built_s - opening.load_s - opening.decode_s
             ),
             verified=verified,
-            stored_tokens=stored,
+            stored_tokens=headed.stored,
             failed=(*opening.failed, *failed),
         )
         return _Answer(text=engine.decode(answer).strip(), opening=opening, timings=timings)
+
+    def _opened(self, asking: Asking, prompt: Prompt) -> Headed:
+        """A session that has read what is known of a prompt, and the rest of its head."""
+        opening = self._open(asking, prompt)
+        if asking.narrowing is not None or not self._keeper.wants(prompt, opening):
+            return Headed(opening, 0, ())
+        headed = self._keeper.headed(asking.path, prompt, opening)
+        return headed or Headed(self._open(asking, prompt), 0, ())
+
+    def _open(self, asking: Asking, prompt: Prompt) -> Opening:
+        return self._opener.open(
+            asking.path, prompt, lambda: self._prompter.ends(prompt), asking.narrowing
+        )
 
     def _read(
         self, asking: Asking, prompt: Prompt, opening: Opening
@@ -132,11 +137,11 @@ class Chat:
 
     def _carried(self, prompt: Prompt, opening: Opening) -> list[PlanItem]:
         items, start = [], 0
+        found = opening.tokens if opening.woven_tokens else opening.hit_tokens
         ends = self._prompter.ends(prompt) if prompt.carriers else []
         for carrier, end in zip(prompt.carriers, ends, strict=True):
-            known = min(max(opening.tokens - start, 0), end - start)
-            # the last token of a prompt is always computed
-            whole = known == end - start or opening.tokens + 1 >= len(prompt.tokens)
+            known = min(max(found - start, 0), end - start)
+            whole = known == end - start
             items.append(
                 PlanItem(
                     carrier="activation" if whole else "text",
@@ -173,12 +178,6 @@ def _reason(form: str, opening: Opening, known: int, tokens: int) -> str:
     if known < tokens:
         return f"promoted; {known} of {tokens} tokens were there, the rest was computed"
     return f"promoted; keys and values kept as {form}"
-
-
-def _share(prompt: Prompt, opening: Opening) -> float:
-    """What share of the tokens that were computed belongs to the head."""
-    computed = len(prompt.tokens) - opening.tokens
-    return max(0, prompt.stable - opening.tokens) / computed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

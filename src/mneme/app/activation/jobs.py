@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from mneme.app.activation.keep import COMPOSED, is_composed
+from mneme.app.activation.composed import COMPOSED, is_composed
 from mneme.app.activation.promote import Promoter
 from mneme.app.activation.remote import PINNED
 from mneme.core.errors import (

@@ -145,7 +145,7 @@ class Opener:
         """
         from mneme.memories.activation.memory import Opening, relative
 
-        if not opening.tokens or not opening.exact or self._chance() >= self._settings.verify:
+        if not opening.hit_tokens or not opening.exact or self._chance() >= self._settings.verify:
             return opening, logits, None
         session = self._attached.engine.session(record=True)
         full = session.feed(tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mneme.app.activation.keep import is_composed
+from mneme.app.activation.composed import is_composed
 from mneme.core.errors import CubeNotFoundError, InvalidInputError
 from mneme.memories.activation.keys import token_bytes
 from mneme.memories.activation.prompt import common, harmless, messages_of, stable_tokens
