@@ -230,6 +230,26 @@ def test_the_life_cycle_has_only_its_edges(alice: Namespace) -> None:
     assert alice.unfreeze(cube.id).state == "activated"
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_two_hidden_sources_say_comes_back_with_the_last_of_them(
+    alice: Namespace, at_once: bool
+) -> None:
+    ids = [alice.add(text)[0].id for text in ("The flat costs 900 euros.", "Ida pays the flat.")]
+    both = alice.summarise("The flat costs 900 euros. Ida pays the flat.", of=ids)
+    for target in [ids] if at_once else ids:
+        alice.forget(target)
+    alice.restore(ids[0])
+    with pytest.raises(CubeNotFoundError):
+        alice.get(both.id)
+    alice.restore(ids[1])
+    assert alice.get(both.id).text == both.text
+    alice.forget(both.id)  # by itself: it does not come back with a source
+    alice.forget(ids[0])
+    alice.restore(ids[0])
+    with pytest.raises(CubeNotFoundError):
+        alice.get(both.id)
+
+
 def test_forget_hides_from_every_read_and_restore_undoes_it(alice: Namespace) -> None:
     whole, *parts = alice.add(DOCUMENT, type="document")
     assert alice.forget(whole.id) == 3

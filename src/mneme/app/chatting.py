@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mneme.app.activation import asked as checked
@@ -9,7 +10,7 @@ from mneme.app.activation.composed import COMPOSED
 from mneme.app.activation.narrowing import narrowing_of
 from mneme.app.activation.promote import groups_of
 from mneme.app.activation.prompting import Asking
-from mneme.core.errors import InvalidInputError
+from mneme.core.errors import CubeNotFoundError, InvalidInputError
 from mneme.core.lifecycle import State
 from mneme.core.strict import strict
 from mneme.ingest import checks
@@ -204,10 +205,9 @@ class ActivationVerbs:
         """Carriers, and the heads that chats made of them: those hold their blocks too."""
         gone = {carrier.id for carrier in carriers}
         sources = {span.cube_id for each in carriers for span in each.provenance.sources}
-        heads = {
-            head.id
-            for source in sources
-            for head in self.carriers(source)
-            if gone & set(head.metadata.get(COMPOSED, ()))
-        }
+        heads: set[str] = set()
+        for source in sources:
+            with suppress(CubeNotFoundError):  # it is past its time: so are they
+                found = self.carriers(source)
+                heads |= {head.id for head in found if gone & set(head.metadata.get(COMPOSED, ()))}
         return [*gone, *(heads - gone)]

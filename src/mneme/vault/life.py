@@ -346,9 +346,11 @@ class Lives:
         self.reopen(tx, path, namespace, row.key)
         children = [*tx.ledger.children(row.key, SOURCE), *tx.ledger.children(row.key, CARRIES)]
         for child in tx.cubes.current_of_keys(namespace.number, children):
-            if child.state != State.FORGOTTEN and child.key not in hidden:
+            if child.state != State.FORGOTTEN:
                 tx.ledger.add_edges([(row.key, child.key, FORGOTTEN_WITH)])
                 self.hide(tx, path, namespace, child, hidden)
+            elif tx.ledger.parents(child.key, FORGOTTEN_WITH):  # another source hid it before
+                tx.ledger.add_edges([(row.key, child.key, FORGOTTEN_WITH)])
 
     def reopen(self, tx: Transaction, path: str, namespace: Namespace, key: int) -> None:
         """Let what a cube superseded hold again, since the cube itself goes."""
@@ -382,9 +384,19 @@ class Lives:
                 self._version(tx, path, namespace, ended, "supersede")
         with_it = tx.ledger.children(row.key, FORGOTTEN_WITH)
         for child in tx.cubes.current_of_keys(namespace.number, with_it):
-            if child.state == State.FORGOTTEN:
+            others = self._still_hidden(tx, namespace, child.key, row.key)
+            tx.ledger.set_parents(child.key, FORGOTTEN_WITH, others)
+            if child.state == State.FORGOTTEN and not others:
                 self._show(tx, path, namespace, child)
         return shown
+
+    def _still_hidden(
+        self, tx: Transaction, namespace: Namespace, child: int, shown: int
+    ) -> list[int]:
+        """The other cubes with which one was hidden, as far as they still are."""
+        others = (key for key in tx.ledger.parents(child, FORGOTTEN_WITH) if key != shown)
+        rows = tx.cubes.current_of_keys(namespace.number, others)
+        return [row.key for row in rows if row.state == State.FORGOTTEN]
 
 
 def _later(one: int | None, other: int | None) -> int | None:
