@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mneme.memories.activation.match import BlockIndex, Match
     from mneme.memories.activation.tiers import Fetched, Tiers
 
-_SAME = 1e-5  # relative error of logits that is rounding, for float32
+_SAME = 1e-4  # relative error of logits that is rounding, for float32 (seen: up to 2.2e-5)
 _SAME_HALF = 5e-2  # the same, for bfloat16 and float16
 
 
