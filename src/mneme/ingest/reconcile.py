@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mneme.core.provenance import SourceSpan
 from mneme.ingest.extract.rules import slot_of
+from mneme.vault.bonds import SUPERSEDES
 from mneme.vault.codec import canonical_json, sources_json, sources_of
 from mneme.vault.draft import Draft
-from mneme.vault.life import SUPERSEDES
 from mneme.vault.marks import (
     DERIVED,
     ECHO,

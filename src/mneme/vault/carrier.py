@@ -16,8 +16,8 @@ from mneme.core.rows import TextRow, VersionRow
 from mneme.govern.retention import is_hidden
 from mneme.govern.trust import trust_of
 from mneme.vault import audit
+from mneme.vault.bonds import FORGOTTEN_WITH
 from mneme.vault.codec import canonical_json, sources_json, sources_of
-from mneme.vault.life import FORGOTTEN_WITH
 from mneme.vault.marks import DERIVED, ON_REQUEST
 from mneme.vault.stale import ACTIVATION, CARRIES, carriers_of, facts_of, has_ended, said_in
 from mneme.vault.write import SOURCE, enqueue_followers

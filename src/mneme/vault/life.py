@@ -17,6 +17,7 @@ from mneme.core.rows import Selection
 from mneme.govern.retention import is_hidden
 from mneme.memories.plaintext.merge import sketches
 from mneme.vault import audit
+from mneme.vault.bonds import FORGOTTEN_WITH, SUPERSEDES, later, still_hidden, superseded
 from mneme.vault.entries import Said, make_entries
 from mneme.vault.marks import DERIVED, marks_of
 from mneme.vault.stale import (
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 Follow = Callable[["Transaction", "Namespace", "VersionRow"], None]
 FollowRows = Callable[["Transaction", "Namespace", "dict[str, VersionRow]"], None]
 
-FORGOTTEN_WITH = "forgotten_with"  # edge: the child was hidden because the parent was
-SUPERSEDES = "supersedes"  # edge: the child holds no longer since the parent does
 
 _READABLE = tuple(s.value for s in State if s not in {State.FORGOTTEN, State.EXPIRED})
 _CASCADES = {"archive", "activate"}
@@ -354,7 +353,7 @@ class Lives:
 
     def reopen(self, tx: Transaction, path: str, namespace: Namespace, key: int) -> None:
         """Let what a cube superseded hold again, since the cube itself goes."""
-        for older in self._superseded(tx, namespace, key):
+        for older in superseded(tx, namespace, key):
             others = [
                 row
                 for row in tx.cubes.current_of_keys(
@@ -366,10 +365,6 @@ class Lives:
                 again = older._replace(valid_to=None)
                 self._version(tx, path, namespace, again, "reopen")
 
-    def _superseded(self, tx: Transaction, namespace: Namespace, key: int) -> list[VersionRow]:
-        rows = tx.cubes.current_of_keys(namespace.number, tx.ledger.children(key, SUPERSEDES))
-        return [row for row in rows if row.state != State.FORGOTTEN]
-
     def _show(
         self, tx: Transaction, path: str, namespace: Namespace, row: VersionRow
     ) -> VersionRow:
@@ -378,31 +373,17 @@ class Lives:
         shown = self._version(tx, path, namespace, back, "restore")
         if is_stale(shown):  # a source was changed while it was hidden
             enqueue_prefill(tx, self._parts, path, row.id)
-        for older in self._superseded(tx, namespace, row.key):
+        for older in superseded(tx, namespace, row.key):
             if older.valid_to is None:
-                ended = older._replace(valid_to=_later(row.valid_from, older.valid_from))
+                ended = older._replace(valid_to=later(row.valid_from, older.valid_from))
                 self._version(tx, path, namespace, ended, "supersede")
         with_it = tx.ledger.children(row.key, FORGOTTEN_WITH)
         for child in tx.cubes.current_of_keys(namespace.number, with_it):
-            others = self._still_hidden(tx, namespace, child.key, row.key)
+            others = still_hidden(tx, namespace, child.key, row.key)
             tx.ledger.set_parents(child.key, FORGOTTEN_WITH, others)
             if child.state == State.FORGOTTEN and not others:
                 self._show(tx, path, namespace, child)
         return shown
-
-    def _still_hidden(
-        self, tx: Transaction, namespace: Namespace, child: int, shown: int
-    ) -> list[int]:
-        """The other cubes with which one was hidden, as far as they still are."""
-        others = (key for key in tx.ledger.parents(child, FORGOTTEN_WITH) if key != shown)
-        rows = tx.cubes.current_of_keys(namespace.number, others)
-        return [row.key for row in rows if row.state == State.FORGOTTEN]
-
-
-def _later(one: int | None, other: int | None) -> int | None:
-    """The later of two times, of which either may be unknown."""
-    known = [time for time in (one, other) if time is not None]
-    return max(known, default=None)
 
 
 def _edited(method: str) -> str:

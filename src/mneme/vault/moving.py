@@ -9,9 +9,9 @@ from mneme.core.lifecycle import State
 from mneme.core.rows import Selection
 from mneme.memories.plaintext.merge import sketches
 from mneme.vault import audit
+from mneme.vault.bonds import SUPERSEDES
 from mneme.vault.codec import sources_of
 from mneme.vault.entries import Said, make_entries
-from mneme.vault.life import SUPERSEDES
 from mneme.vault.marks import DERIVED, marks_of, superseded_by
 from mneme.vault.write import SOURCE, embedder_number, enqueue_followers
 
