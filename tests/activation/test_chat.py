@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra local")
 
 import mneme
-from mneme import InvalidInputError, Namespace, Reply, StoreFullError
+from mneme import InvalidInputError, MemCube, Namespace, Reply, StoreFullError
 from mneme.app.memory import MemoryOS
 from mneme.core.engine import Engine
 from mneme.testing.blobs import MemoryBlobs
@@ -29,6 +29,16 @@ def ask(space: Namespace, engine: Engine, question: str, **more: object) -> Repl
     return space.chat(question, engine=engine, max_new_tokens=1, **({"remember": False} | more))  # type: ignore[arg-type]
 
 
+def promoted(
+    memory: MemoryOS, engine: Engine, text: str = CASE.text, **how: object
+) -> tuple[Namespace, list[MemCube], MemCube]:
+    """A namespace, a document in it, and what carries that."""
+    alice = memory.namespace("alice")
+    book = alice.add(text, type="document")
+    (cube,) = alice.promote(book[0].id, to="activation", engine=engine, **how)  # type: ignore[arg-type]
+    return alice, book, cube
+
+
 def right(space: Namespace, engine: Engine, case: Case = CASE) -> int:
     return sum(ask(space, engine, q).text == value for q, value in case.questions)
 
@@ -41,9 +51,7 @@ def test_a_promoted_document_answers_without_its_prefill(
     opened: Opened, recall_engine: Engine
 ) -> None:
     with opened(recall_engine, kv_verify=1.0) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        (cube,) = alice.promote(book[0].id, to="activation", engine=recall_engine)
+        alice, book, cube = promoted(memory, recall_engine)
         assert (cube.kind, cube.state) == ("activation", "activated")
         assert cube.payload == cube.metadata
         assert [source.id for source in alice.sources(cube.id)] == [book[0].id]
@@ -60,9 +68,7 @@ def test_a_promoted_document_answers_without_its_prefill(
 
 def test_the_next_process_finds_it_on_disk(opened: Opened, recall_engine: Engine) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        alice.promote(book[0].id, to="activation", engine=recall_engine)
+        _alice, _book, _ = promoted(memory, recall_engine)
     with opened(recall_engine) as memory:
         reply = ask(memory.namespace("alice"), recall_engine, CASE.questions[0][0])
         assert reply.timings.tokens_by_tier == {"disk": 151}
@@ -98,9 +104,7 @@ def test_an_edit_reaches_the_next_answer(
     key = question.rpartition(" ")[2]
     changed = "v00" if value != "v00" else "v01"
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        (cube,) = alice.promote(book[0].id, to="activation", engine=recall_engine)
+        alice, book, cube = promoted(memory, recall_engine)
         before = {path.name for path in files(tmp_path)}
         alice.update(book[0].id, text=CASE.text.replace(f"{key} {value}", f"{key} {changed}"))
         assert not files(tmp_path)
@@ -121,9 +125,7 @@ def test_an_erasure_leaves_no_block_no_file_and_no_hit(
     opened: Opened, recall_engine: Engine, tmp_path: Path
 ) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        (cube,) = alice.promote(book[0].id, to="activation", engine=recall_engine)
+        alice, book, cube = promoted(memory, recall_engine)
         assert right(alice, recall_engine) == len(CASE.questions)
         receipt = alice.erase(book[0].id)
         assert set(receipt.erased) == {book[0].id, cube.id}
@@ -140,9 +142,7 @@ def test_forgetting_hides_it_and_restoring_brings_it_back(
     opened: Opened, recall_engine: Engine
 ) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        alice.promote(book[0].id, to="activation", engine=recall_engine)
+        alice, book, _ = promoted(memory, recall_engine)
         alice.forget(book[0].id)
         assert right(alice, recall_engine) == 0
         alice.restore(book[0].id)
@@ -156,9 +156,7 @@ def test_demoting_drops_the_carrier_and_keeps_the_text(
     opened: Opened, recall_engine: Engine, tmp_path: Path
 ) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        alice.promote(book[0].id, to="activation", engine=recall_engine)
+        alice, book, _ = promoted(memory, recall_engine)
         alice.demote(book[0].id)
         assert not files(tmp_path)
         reply = ask(alice, recall_engine, CASE.questions[0][0])
@@ -246,9 +244,7 @@ def test_many_chats_leave_what_is_stored_as_it_is(
     opened: Opened, recall_engine: Engine, tmp_path: Path
 ) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        (cube,) = alice.promote(book[0].id, to="activation", engine=recall_engine)
+        alice, _book, cube = promoted(memory, recall_engine)
         before = {path.name: path.read_bytes() for path in files(tmp_path)}
         for number in range(60):
             ask(alice, recall_engine, CASE.questions[number % 6][0])
@@ -259,9 +255,7 @@ def test_many_chats_leave_what_is_stored_as_it_is(
 
 def test_a_promise_is_kept_by_a_job(opened: Opened, recall_engine: Engine) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        (cube,) = alice.promote(book[0].id, to="activation", engine=recall_engine, wait=False)
+        alice, _book, cube = promoted(memory, recall_engine, wait=False)
         assert cube.state == "generated"
         assert ask(alice, recall_engine, "| ? k01").timings.hit_tokens == 0
         memory.drain()
@@ -271,9 +265,7 @@ def test_a_promise_is_kept_by_a_job(opened: Opened, recall_engine: Engine) -> No
 
 def test_a_job_waits_for_its_engine(opened: Opened, recall_engine: Engine) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        (cube,) = alice.promote(book[0].id, to="activation", engine=recall_engine, wait=False)
+        _alice, _book, cube = promoted(memory, recall_engine, wait=False)
     with opened() as memory:
         memory.drain()
         assert memory.namespace("alice").get(cube.id).state == "generated"
@@ -286,9 +278,7 @@ def test_a_job_waits_for_its_engine(opened: Opened, recall_engine: Engine) -> No
 @pytest.mark.parametrize("codec", ["bf16", "int8", "int4"])
 def test_smaller_forms_answer_too(opened: Opened, recall_engine: Engine, codec: str) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        (cube,) = alice.promote(book[0].id, to="activation", engine=recall_engine, codec=codec)
+        alice, _book, cube = promoted(memory, recall_engine, codec=codec)
         assert cube.metadata["form"] == codec
         assert 0 < cube.metadata["error"] < 0.5
         reply = ask(alice, recall_engine, CASE.questions[0][0])
@@ -398,9 +388,7 @@ def test_a_damaged_file_is_computed_again(
     opened: Opened, recall_engine: Engine, tmp_path: Path
 ) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        alice.promote(book[0].id, to="activation", engine=recall_engine)
+        alice, _book, _ = promoted(memory, recall_engine)
     for number in range(3):
         path = sorted(files(tmp_path))[number]
         data = bytearray(path.read_bytes())
@@ -419,9 +407,7 @@ def test_missing_files_are_computed_again(
     opened: Opened, recall_engine: Engine, tmp_path: Path
 ) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        alice.promote(book[0].id, to="activation", engine=recall_engine)
+        alice, _book, _ = promoted(memory, recall_engine)
     for path in files(tmp_path):
         path.unlink()
     with opened(recall_engine) as memory:

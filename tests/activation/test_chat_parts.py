@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra local")
 
 import mneme
-from mneme import InvalidInputError
+from mneme import InvalidInputError, MemCube, Namespace
 from mneme.app.activation.proofs import is_proven, keep_proof
 from mneme.app.memory import MemoryOS
 from mneme.core.engine import Engine
@@ -31,14 +31,22 @@ NEAR = Distance(agreement=1.0, divergence=0.0, error=0.0)
 FAR = Distance(agreement=0.0, divergence=9.0, error=9.0)
 
 
+def promoted(
+    memory: MemoryOS, engine: Engine, text: str = CASE.text, **how: object
+) -> tuple[Namespace, list[MemCube], MemCube]:
+    """A namespace, a document in it, and what carries that."""
+    alice = memory.namespace("alice")
+    book = alice.add(text, type="document")
+    (cube,) = alice.promote(book[0].id, to="activation", engine=engine, **how)  # type: ignore[arg-type]
+    return alice, book, cube
+
+
 @pytest.mark.parametrize(("policy", "keep"), [("snapkv", 0.1), ("tova", 0.3)])
 def test_a_question_answers_on_what_it_looks_at(
     opened: Opened, recall_engine: Engine, policy: str, keep: float
 ) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        alice.promote(book[0].id, to="activation", engine=recall_engine)
+        alice, _book, _ = promoted(memory, recall_engine)
         right = 0
         for question, value in CASE.questions:
             reply = alice.chat(
@@ -70,9 +78,7 @@ def test_only_the_sentences_that_a_question_looks_at_are_loaded(
 ) -> None:
     case = recall_case(3, words=250, facts=12, questions=8)
     with opened(recall_engine, kv_block_tokens=16) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(case.text, type="document")
-        alice.promote(book[0].id, to="activation", engine=recall_engine, sentences=True)
+        alice, _book, _ = promoted(memory, recall_engine, case.text, sentences=True)
         whole = alice.chat("| ? k01", engine=recall_engine, max_new_tokens=1, remember=False)
     right, loaded = 0, []
     for question, value in case.questions:
@@ -112,9 +118,7 @@ def test_a_conversation_is_promoted_by_episodes(opened: Opened, recall_engine: E
 
 def test_an_exact_policy_keeps_every_bit(opened: Opened, recall_engine: Engine) -> None:
     with opened(recall_engine, kv_verify=1.0) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        (cube,) = alice.promote(book[0].id, to="activation", engine=recall_engine, policy="mom")
+        alice, book, cube = promoted(memory, recall_engine, policy="mom")
         assert (cube.metadata["form"], cube.metadata["error"]) == ("raw", 0.0)
         reply = alice.chat("| ? k01", engine=recall_engine, max_new_tokens=1, remember=False)
         assert (reply.timings.hit_tokens, reply.timings.verified) == (151, True)
@@ -247,9 +251,7 @@ def test_another_process_finds_and_verifies_it(
     hash_seed: str,
 ) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        alice.promote(book[0].id, to="activation", engine=recall_engine)
+        _alice, _book, _ = promoted(memory, recall_engine)
     question, value = CASE.questions[0]
     done = subprocess.run(
         [sys.executable, "-c", _ASKS, str(tmp_path / "store"), str(judge("recall")), question],
@@ -263,9 +265,7 @@ def test_what_another_process_erases_leaves_memory(
     opened: Opened, recall_engine: Engine, tmp_path: Path
 ) -> None:
     with opened(recall_engine) as memory:
-        alice = memory.namespace("alice")
-        book = alice.add(CASE.text, type="document")
-        alice.promote(book[0].id, to="activation", engine=recall_engine)
+        alice, book, _ = promoted(memory, recall_engine)
         assert memory.stats().bytes["activation host"] > 0
         with opened() as other:  # as another process would: it has no engine
             other.namespace("alice").erase(book[0].id)
