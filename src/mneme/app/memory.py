@@ -129,9 +129,9 @@ class MemoryOS:
     def prove(self, engine: Engine, *, texts: Sequence[str] | None = None) -> Proof:
         """Measure whether promoted texts may be moved to other places in prompts of a model.
 
-        An approximation (CacheBlend, EPIC) that saves the prefill of texts whose keys and values
-        were computed behind other texts. It is off for a model until this has passed for it; what
-        is found stays with the store.
+        An approximation (EPIC: the first tokens of a moved text are computed again) that saves the
+        prefill of texts whose keys and values were computed behind other texts. It is off for a
+        model until this has passed for it; what is found stays with the store.
 
         Args:
             engine: One that is attached.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mneme.app.activation.keep import Headed
 from mneme.app.activation.narrowing import first_logits
-from mneme.app.activation.reply import PlanItem, Reply
+from mneme.app.activation.reply import PlanItem, Reply, recalled_items
 from mneme.memories.activation.ledger import Timings, break_even
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mneme.app.activation.prompting import Asking, Prompt, Prompter
     from mneme.core.engine import Engine
     from mneme.memories.activation.memory import Feeds, Opening
-    from mneme.recall.context import Context
 
 
 class Chat:
@@ -133,7 +132,10 @@ class Chat:
     # -- the plan
 
     def _plan(self, prompt: Prompt, opening: Opening) -> list[PlanItem]:
-        return [*self._carried(prompt, opening), *self._recalled(prompt.context)]
+        return [
+            *self._carried(prompt, opening),
+            *recalled_items(prompt.context, self._engine.count),
+        ]
 
     def _carried(self, prompt: Prompt, opening: Opening) -> list[PlanItem]:
         items, start = [], 0
@@ -153,20 +155,6 @@ class Chat:
             )
             start = end
         return items
-
-    def _recalled(self, context: Context) -> list[PlanItem]:
-        count = self._engine.count
-        ranks = {hit.cube.id: hit for hit in context.hits}
-        return [
-            PlanItem(
-                carrier="text",
-                cube_id=cited.cube_id,
-                sources=(cited.cube_id,),
-                tokens=count(ranks[cited.cube_id].cube.text[cited.start : cited.end]),
-                reason=f"recalled for the question, rank {ranks[cited.cube_id].rank}",
-            )
-            for cited in context.citations
-        ]
 
 
 def _reason(form: str, opening: Opening, known: int, tokens: int) -> str:

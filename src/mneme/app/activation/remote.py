@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from mneme.app.activation.reply import PlanItem, Reply
+from mneme.app.activation.reply import PlanItem, Reply, recalled_items
 from mneme.core.errors import BackendUnavailableError, InvalidInputError
 from mneme.memories.activation.ledger import Timings
 from mneme.memories.activation.prompt import head_of, messages_of
@@ -109,17 +109,7 @@ class RemoteChat:
             )
             for each in pinned
         ]
-        ranks = {hit.cube.id: hit for hit in context.hits}
-        return head + [
-            PlanItem(
-                carrier="text",
-                cube_id=cited.cube_id,
-                sources=(cited.cube_id,),
-                tokens=self._counter.count(ranks[cited.cube_id].cube.text[cited.start : cited.end]),
-                reason=f"recalled for the question, rank {ranks[cited.cube_id].rank}",
-            )
-            for cited in context.citations
-        ]
+        return head + recalled_items(context, self._counter.count)
 
 
 class Pins:

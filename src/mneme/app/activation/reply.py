@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mneme.memories.activation.ledger import Timings
     from mneme.recall.context import Context
 
@@ -54,3 +56,18 @@ class Reply:
 
     def __str__(self) -> str:
         return self.text
+
+
+def recalled_items(context: Context, count: Callable[[str], int]) -> list[PlanItem]:
+    """What went in as recalled text, in the order of the prompt; `count` gives tokens."""
+    hits = {hit.cube.id: hit for hit in context.hits}
+    return [
+        PlanItem(
+            carrier="text",
+            cube_id=cited.cube_id,
+            sources=(cited.cube_id,),
+            tokens=count(hits[cited.cube_id].cube.text[cited.start : cited.end]),
+            reason=f"recalled for the question, rank {hits[cited.cube_id].rank}",
+        )
+        for cited in context.citations
+    ]

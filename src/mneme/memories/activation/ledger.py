@@ -24,7 +24,8 @@ class Timings:
         answer_tokens: Of the answer.
         load_s: To read blocks, check them and put them together.
         decode_s: To turn their form into keys and values.
-        prefill_s: To compute the rest of the prompt.
+        prefill_s: The rest of `ttft_s`: to look up what is known, compute what is not, keep the
+            head where it was new, and verify a sampled hit.
         first_decode_s: To compute the second token of the answer; None if there was none.
         loaded_bytes: Of blocks.
         built_s: What it once took to compute what was hit.

@@ -1,6 +1,6 @@
 """Put what was computed elsewhere into a prompt whose exact beginning ends before it.
 
-A stated approximation (CacheBlend, arXiv:2405.16444; EPIC, arXiv:2410.15332): a promoted text was
+A stated approximation (EPIC, arXiv:2410.15332, or whatever `mend` is given): a promoted text was
 computed behind the head of a prompt of its own; here other texts stand before it. Its keys are
 turned to its place, and some of its tokens are computed again. Used only for an engine for which
 `proof` says that answers stay what they are.
