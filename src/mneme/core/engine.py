@@ -92,7 +92,15 @@ class Engine(Protocol):
         layers: How many layers have a cache of their own.
         device: Where the weights are, such as "cpu" or "cuda:0".
         special: Texts that the tokenizer reads as special tokens, such as "<|im_end|>".
+        end: A token that ends an answer; None: the model has none.
+        lock: Held during a forward pass. Who changes what a pass computes (an adapter) holds it,
+            too; the same thread may take it again.
     """
+
+    @property
+    def end(self) -> int | None: ...
+    @property
+    def lock(self) -> AbstractContextManager[object]: ...
 
     @property
     def special(self) -> tuple[str, ...]: ...
@@ -127,6 +135,10 @@ class Engine(Protocol):
         ...
 
     def count(self, text: str) -> int:
+        """Tokens of a text, without special ones."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
         """Tokens of a text, without special ones."""
         ...
 

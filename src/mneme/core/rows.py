@@ -199,3 +199,22 @@ class Condition(NamedTuple):
     key: str | None  # of metadata
     op: str
     value: object
+
+
+class AdapterFile(NamedTuple):
+    """One file of one version of an adapter.
+
+    digest: 64 hex digits over all files of the version; names it.
+    part: The file's own name, such as "adapter_model.safetensors".
+    checksum: SHA-256 of the file, 32 bytes.
+    """
+
+    digest: str
+    part: str
+    size: int
+    checksum: bytes
+
+    @property
+    def name(self) -> str:
+        """The name of its blob."""
+        return f"{self.digest}-{self.part}"

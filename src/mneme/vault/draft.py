@@ -83,6 +83,34 @@ class Prefilled:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What a parametric cube says of the adapter that it holds.
+
+    Attributes:
+        sources: Id and version, as they were read, of each cube whose facts are in it, in order;
+            empty for a foreign adapter.
+        base: What it belongs to (`memories.parametric.adapter.base_of`).
+        carrier: "lora", ...
+        form: How its tensors are kept: "fp32", "bf16", "int8", "int4".
+        digest: Names its files; "" while it is only promised.
+        facts: How many there are in its ledger.
+        cube_id: The shard whose next version it is; None: a new one, with the next free number.
+        method: "trained", "merged", "unlearned", or "imported" (foreign: untrusted, no ledger).
+        extra: Further facts for its metadata, as JSON: the gate's figures, the settings.
+    """
+
+    sources: tuple[tuple[str, int], ...]
+    base: str
+    carrier: str = "lora"
+    form: str = "bf16"
+    digest: str = ""
+    facts: int = 0
+    cube_id: str | None = None
+    method: str = "trained"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Kept(NamedTuple):
     """What became of a draft."""
 

@@ -87,8 +87,21 @@ class LocalEngine:
     def render(self, messages: Sequence[Message]) -> list[int]:
         return render(self._tokenizer, messages)
 
+    @property
+    def end(self) -> int | None:
+        own = self._tokenizer.eos_token_id
+        return int(own) if own in self._ends else min(self._ends, default=None)
+
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        return self._runner.lock
+
     def count(self, text: str) -> int:
-        return len(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        return len(self.encode(text))
+
+    def encode(self, text: str) -> list[int]:
+        found = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return [int(token) for token in found]
 
     def decode(self, tokens: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(list(tokens), skip_special_tokens=True)

@@ -19,10 +19,12 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from mneme.backends.engines.local.words import word_tokenizer
 from mneme.core.errors import InvalidInputError, UnsuitedModelError
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _SPLITTERS = ("tokenizer.json", "tokenizer.model", "vocab.*", "*.tiktoken", "tekken.json", "*.spm")
+_WORDS = "words.json"  # a vocabulary of whole words, in the order of their numbers
 _WHOLE = {"PreTrainedTokenizerFast", "TokenizersBackend"}  # tokenizer.json says it all
 _WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError)
 _HERE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -119,6 +121,8 @@ def _config(folder: Path) -> Any:  # noqa: ANN401
 
 def _tokenizer(folder: Path) -> Any:  # noqa: ANN401
     if not any(match for kind in _SPLITTERS for match in folder.glob(kind)):
+        if (folder / _WORDS).is_file():
+            return word_tokenizer(folder / _WORDS)
         raise InvalidInputError(f"{folder} has no tokenizer.json, so it has no tokenizer")
     said = folder / "tokenizer_config.json"
     auto: Any = AutoTokenizer
