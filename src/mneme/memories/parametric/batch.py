@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -46,7 +47,7 @@ def last_logits(engine: Engine, prompts: Sequence[Sequence[int]], past: KV | Non
     Gradients flow if they are on; the caller holds the engine's lock.
     """
     ids, mask = padded(prompts, engine.device)
-    return forward(engine, ids, mask, past)[:, -1].float()
+    return forward(engine, ids, mask, past, keep=1)[:, -1].float()
 
 
 def padded(rows: Sequence[Sequence[int]], device: str) -> tuple[Tensor, Tensor]:
@@ -58,7 +59,9 @@ def padded(rows: Sequence[Sequence[int]], device: str) -> tuple[Tensor, Tensor]:
     return ids.to(device), mask.to(device)
 
 
-def forward(engine: Engine, ids: Tensor, mask: Tensor, past: KV | None = None) -> Tensor:
+def forward(
+    engine: Engine, ids: Tensor, mask: Tensor, past: KV | None = None, *, keep: int = 0
+) -> Tensor:
     """Logits [rows, tokens, vocabulary] of padded rows; positions count from the first token.
 
     Args:
@@ -66,6 +69,8 @@ def forward(engine: Engine, ids: Tensor, mask: Tensor, past: KV | None = None) -
         ids: long [rows, tokens].
         mask: long [rows, tokens]; 0 for padding.
         past: Put before every row.
+        keep: How many of the last tokens have their logits computed; 0: all. What is not computed
+            takes no memory, which is a lot where the vocabulary is large.
     """
     known, cache = 0, None
     if past:
@@ -75,9 +80,14 @@ def forward(engine: Engine, ids: Tensor, mask: Tensor, past: KV | None = None) -
     out = engine.model(
         input_ids=ids, attention_mask=seen, position_ids=positions, past_key_values=cache,
         use_cache=cache is not None, return_dict=True,
+        **({"logits_to_keep": keep} if _takes(engine.model, "logits_to_keep") else {}),
     )  # fmt: skip
     logits: Tensor = out.logits
-    return logits
+    return logits[:, -keep:]
+
+
+def _takes(model: Any, argument: str) -> bool:  # noqa: ANN401
+    return argument in signature(model.forward).parameters
 
 
 def greedy_answers(

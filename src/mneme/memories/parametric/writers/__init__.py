@@ -6,7 +6,7 @@ Nothing is imported before it is asked for.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mneme.core.errors import InvalidInputError
 
@@ -44,7 +44,7 @@ def build_carrier(name: str) -> Carrier:
     return carrier
 
 
-def _made(name: str, known: dict[str, tuple[str, str]], what: str):  # noqa: ANN202 (a class of a table)
+def _made(name: str, known: dict[str, tuple[str, str]], what: str) -> Any:  # noqa: ANN401
     if name not in known:
         raise InvalidInputError(f"there is no {what} {name!r}; there are {', '.join(known)}")
     module, kind = known[name]
