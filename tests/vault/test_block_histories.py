@@ -260,7 +260,7 @@ class BlocksMachine(RuleBasedStateMachine):
         held = {name for made in self.made.values() for name in made.names}
         with self.places.memory.vault.parts.store.read() as tx:
             assert tx.blocks.names() == held
-            doomed = set(tx.blocks.doomed(1 << 62))
+            doomed = set(tx.outbox.doomed(1 << 62))
         for made in self.made.values():
             if made.names:
                 assert made.said == tuple(text.now for text in made.texts)

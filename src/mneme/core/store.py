@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from mneme.core.protocols import IndexRow
     from mneme.core.rows import (
+        AdapterFile,
         AuditRow,
         BlockRow,
         ClaimRow,
@@ -201,6 +202,49 @@ class Blocks(Protocol):
         """A counter that rises whenever a block goes, so that other processes notice."""
         ...
 
+
+class AdapterFiles(Protocol):
+    """Files of the versions of parametric cubes; `cube` is the number of such a cube.
+
+    A version names its files by their digest; several versions, also of several cubes, may name the
+    same. What no cube holds any longer goes at once, and the names of its files are put among the
+    doomed, to be removed after the commit.
+    """
+
+    def add(self, cube: int, version: int, files: Iterable[AdapterFile]) -> None:
+        """Let a cube hold files, from this version of it on."""
+        ...
+
+    def of_digest(self, cube: int, digest: str) -> list[AdapterFile]:
+        """The files of that name that a cube holds, by part."""
+        ...
+
+    def of_cube(self, cube: int) -> list[AdapterFile]:
+        """All files that a cube holds for any of its versions."""
+        ...
+
+    def release(self, cube: int) -> list[AdapterFile]:
+        """Let a cube hold no file any longer; those it held."""
+        ...
+
+    def all(self) -> list[AdapterFile]: ...
+    def names(self) -> set[str]: ...
+    def present(self, names: Iterable[str]) -> set[str]:
+        """Those of the names that belong to a version."""
+        ...
+
+    def digests(self, wanted: Iterable[str]) -> set[str]:
+        """Those of the digests that name files of any version."""
+        ...
+
+    def drops(self) -> int:
+        """A counter that rises whenever a cube lets go of files, so that other processes notice."""
+        ...
+
+
+class Outbox(Protocol):
+    """Names of files that are to be removed, whatever kind of memory they were of."""
+
     def doom(self, names: Iterable[str], due: int) -> None:
         """Have files removed once it is due; the later word counts."""
         ...
@@ -228,6 +272,10 @@ class Transaction(Protocol):
     def tables(self) -> Tables: ...
     @property
     def blocks(self) -> Blocks: ...
+    @property
+    def adapters(self) -> AdapterFiles: ...
+    @property
+    def outbox(self) -> Outbox: ...
     def erase(self, seq: int, key: int) -> dict[str, int]:
         """Delete every row of a cube but its bare id; rows gone, by table."""
         ...

@@ -50,7 +50,7 @@ class BlockRowsContract:
             assert tx.blocks.drops() > before
             assert [row.key[0] for row in tx.blocks.of_cube(2)] == [2, 3]
             assert [row.key[0] for row in tx.blocks.release(3, [block_row(4).name])] == [5]
-            assert sorted(tx.blocks.doomed(0)) == [block_row(1).name, block_row(5).name]
+            assert sorted(tx.outbox.doomed(0)) == [block_row(1).name, block_row(5).name]
             before = tx.blocks.drops()
             assert tx.blocks.release(1) == []
             assert tx.blocks.drops() == before
@@ -78,22 +78,22 @@ class BlockRowsContract:
             assert (again.uses, again.size, again.checksum) == (0, 11, b"new")
             tx.blocks.add(number, 2, [block_row(1, size=12, checksum=b"newer")])
             assert tx.blocks.of_cube(1)[0] == again._replace(size=12, checksum=b"newer")
-            assert tx.blocks.doomed(0) == []  # the file is there again
+            assert tx.outbox.doomed(0) == []  # the file is there again
         assert store.problems() == []
 
     def test_files_are_doomed_until_they_are_gone_or_wanted(self, store: Store) -> None:
         with store.write() as tx:
-            assert tx.blocks.next_doom() is None
-            tx.blocks.doom(["a", "b", "c"], 20)
-            tx.blocks.doom(["b"], 10)
-            assert [tx.blocks.next_doom(), tx.blocks.doomed(9), tx.blocks.doomed(10)] == [
+            assert tx.outbox.next_doom() is None
+            tx.outbox.doom(["a", "b", "c"], 20)
+            tx.outbox.doom(["b"], 10)
+            assert [tx.outbox.next_doom(), tx.outbox.doomed(9), tx.outbox.doomed(10)] == [
                 10, [], ["b"]
             ]  # fmt: skip
-            tx.blocks.doom(["b"], 30)  # it is about to be written
-            assert sorted(tx.blocks.doomed(20)) == ["a", "c"]
-            assert len(tx.blocks.doomed(99, 2)) == 2
-            tx.blocks.undoom(["a", "none"])
-            assert sorted(tx.blocks.doomed(99)) == ["b", "c"]
+            tx.outbox.doom(["b"], 30)  # it is about to be written
+            assert sorted(tx.outbox.doomed(20)) == ["a", "c"]
+            assert len(tx.outbox.doomed(99, 2)) == 2
+            tx.outbox.undoom(["a", "none"])
+            assert sorted(tx.outbox.doomed(99)) == ["b", "c"]
 
     def test_blocks_of_what_is_hidden_are_left_out(self, store: Store) -> None:
         with store.write() as tx:

@@ -269,7 +269,7 @@ class Blocks:
             return
         now = self._parts.clock.now_us()
         with self._parts.store.write() as tx:
-            tx.blocks.doom(set(names) - tx.blocks.present(names), now)
+            tx.outbox.doom(set(names) - tx.blocks.present(names), now)
             enqueue_sweep(tx, now)
         self.sweep()
 

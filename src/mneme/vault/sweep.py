@@ -52,7 +52,7 @@ def expect(parts: Parts, names: Sequence[str]) -> None:
     due = parts.clock.now_us() + GRACE_US
     with parts.store.write() as tx:
         note_places(tx, parts)
-        tx.blocks.doom(names, due)
+        tx.outbox.doom(names, due)
         enqueue_sweep(tx, due)
 
 
@@ -76,7 +76,7 @@ def sweep(parts: Parts, *, nearest: bool = False) -> tuple[str, ...]:
     """
     now = parts.clock.now_us()
     with parts.store.read() as tx:
-        due = tx.blocks.doomed(now)
+        due = tx.outbox.doomed(now)
         names = sorted(set(due) - tx.blocks.present(due))
         missed = sorted(_places(tx) - {place.name for place in parts.blobs})
     if not due:
@@ -86,9 +86,9 @@ def sweep(parts: Parts, *, nearest: bool = False) -> tuple[str, ...]:
     missed += [place.name for place in places if not _drop(place, names)]
     if not missed:
         with parts.store.write() as tx:
-            tx.blocks.undoom(set(due) & set(tx.blocks.doomed(now)))
+            tx.outbox.undoom(set(due) & set(tx.outbox.doomed(now)))
             tx.ledger.drop_waiting(SWEEP)
-            later = tx.blocks.next_doom()
+            later = tx.outbox.next_doom()
             if later is not None:
                 enqueue_sweep(tx, later)
     return tuple(missed)
@@ -116,7 +116,7 @@ def look_for_orphans(parts: Parts, *, nearest: bool = False) -> int:
     if not found:
         return 0
     with parts.store.read() as tx:
-        orphans = found - tx.blocks.names() - set(tx.blocks.doomed(_ANY_TIME))
+        orphans = found - tx.blocks.names() - set(tx.outbox.doomed(_ANY_TIME))
     if orphans:
         expect(parts, sorted(orphans))
     return len(orphans)
@@ -140,7 +140,7 @@ def problems(parts: Parts) -> list[str]:
     """
     with parts.store.read() as tx:
         rows = tx.blocks.all()
-        doomed = set(tx.blocks.doomed(_ANY_TIME))
+        doomed = set(tx.outbox.doomed(_ANY_TIME))
     wanted = {row.name: row for row in rows}
     whole: set[str] = set()
     damaged, orphans, found = 0, 0, []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from mneme.backends.sqlite.outbox_rows import OutboxRows
 from mneme.backends.sqlite.schema import VERSIONS
 from mneme.core.rows import BlockRow
 
@@ -37,6 +38,7 @@ class BlockRows:
     def __init__(self, connection: apsw.Connection) -> None:
         self._run: Any = connection.execute
         self._run_many: Any = connection.executemany
+        self._outbox = OutboxRows(connection)
 
     # -- what is there
 
@@ -55,7 +57,7 @@ class BlockRows:
                     "WHERE ns = excluded.ns AND engine = excluded.engine",
                     (ns, *row[1:]),
                 )
-                self.undoom([row.name])  # the file is there again
+                self._outbox.undoom([row.name])  # the file is there again
             self._run(
                 "INSERT OR IGNORE INTO block_of(cube, block) SELECT ?, number FROM block "
                 "WHERE key = ? AND form = ? AND ns = ? AND engine = ?",
@@ -143,7 +145,7 @@ class BlockRows:
             ).fetchall()
             self._run("DELETE FROM block_of WHERE block = ?", (number,))
             names += [f"{key.hex()}-{form}" for key, form in gone]
-        self.doom(names, 0)
+        self._outbox.doom(names, 0)
         if names:
             self._run(
                 "INSERT INTO meta VALUES (?, '1') ON CONFLICT(name) "
@@ -155,29 +157,6 @@ class BlockRows:
         """A counter that rises whenever a block goes."""
         found = self._run("SELECT value FROM meta WHERE name = ?", (_DROPS,)).fetchone()
         return int(found[0]) if found else 0
-
-    # -- files that are to be removed
-
-    def doom(self, names: Iterable[str], due: int) -> None:
-        """Have files removed once it is due; the later word counts."""
-        self._run_many(
-            "INSERT INTO doomed VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET due = excluded.due",
-            [(name, due) for name in names],
-        )
-
-    def doomed(self, due: int, limit: int = -1) -> list[str]:
-        """Names of files that are to be removed by then."""
-        sql = "SELECT name FROM doomed WHERE due <= ? LIMIT ?"
-        return [name for (name,) in self._run(sql, (due, limit))]
-
-    def next_doom(self) -> int | None:
-        """When the next file is due; None where none is doomed."""
-        due: int | None = self._run("SELECT min(due) FROM doomed").fetchone()[0]
-        return due
-
-    def undoom(self, names: Iterable[str]) -> None:
-        """Say that files are gone, or wanted again."""
-        self._run_many("DELETE FROM doomed WHERE name = ?", [(name,) for name in names])
 
     # -- within
 

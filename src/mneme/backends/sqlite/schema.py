@@ -113,7 +113,16 @@ CREATE INDEX block_held ON block_of(block);
 CREATE TABLE doomed(name TEXT PRIMARY KEY, due INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-STEPS: tuple[str, ...] = (SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4)
+# 5: files of adapters, and the version of the cube that brought them; later versions may name them.
+SCHEMA_5 = """
+CREATE TABLE adapter_file(
+  digest TEXT NOT NULL, part TEXT NOT NULL, cube INTEGER NOT NULL, version INTEGER NOT NULL,
+  size INTEGER NOT NULL, checksum BLOB NOT NULL,
+  PRIMARY KEY(cube, digest, part)) WITHOUT ROWID;
+CREATE INDEX adapter_file_by_digest ON adapter_file(digest, part);
+"""
+
+STEPS: tuple[str, ...] = (SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5)
 NEWEST = len(STEPS)
 
 

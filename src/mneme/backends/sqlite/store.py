@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from mneme.backends.sqlite import upkeep
+from mneme.backends.sqlite.adapter_rows import AdapterRows
 from mneme.backends.sqlite.block_rows import BlockRows
 from mneme.backends.sqlite.connection import Connections, checksum_vfs, our_errors
 from mneme.backends.sqlite.cube_rows import CubeRows
 from mneme.backends.sqlite.entry_rows import EntryRows
 from mneme.backends.sqlite.ledger_rows import LedgerRows
+from mneme.backends.sqlite.outbox_rows import OutboxRows
 from mneme.backends.sqlite.raw_bytes import sizes_of
 from mneme.backends.sqlite.schema import NEWEST, VERSIONS
 from mneme.backends.sqlite.table_rows import TableRows
@@ -36,12 +38,15 @@ class SqliteTransaction:
         self.written = WrittenRows(connection)
         self.tables = TableRows(connection)
         self.blocks = BlockRows(connection)
+        self.adapters = AdapterRows(connection)
+        self.outbox = OutboxRows(connection)
         self._run: Any = connection.execute
 
     def erase(self, seq: int, key: int) -> dict[str, int]:
-        """Delete every row of a cube but its bare id, and the blocks that it alone held."""
-        blocks = len(self.blocks.release(key))
-        return self.ledger.erase(seq, key, VERSIONS) | {"block": blocks}
+        """Delete every row of a cube but its bare id, and what it alone held in files."""
+        gone = {"block": len(self.blocks.release(key))}
+        gone["adapter_file"] = len(self.adapters.release(key))
+        return self.ledger.erase(seq, key, VERSIONS) | gone
 
     def counts(self) -> dict[str, int]:
         """Rows and bytes for `stats`."""
@@ -54,6 +59,9 @@ class SqliteTransaction:
             "texts": "SELECT count(*) FROM text",
             "blocks": "SELECT count(*) FROM block",
             "activation_bytes": "SELECT ifnull(sum(size), 0) FROM block",
+            "adapter_files": "SELECT count(*) FROM adapter_file",
+            "parametric_bytes": "SELECT ifnull(sum(size), 0) FROM "
+            "(SELECT DISTINCT digest, part, size FROM adapter_file)",
             "text_bytes": "SELECT ifnull(sum(octet_length(body)), 0) FROM text",
             "index_bytes": "SELECT ifnull(sum(octet_length(terms) + octet_length(spans)), 0) "
             "FROM entry",
@@ -99,6 +107,8 @@ class SqliteTransaction:
             "holders of blocks that are not there": "SELECT count(*) FROM block_of WHERE block "
             "NOT IN (SELECT number FROM block) OR cube NOT IN (SELECT key FROM cube WHERE state "
             "!= 'erased')",
+            "files of adapters of cubes that are not there": "SELECT count(*) FROM adapter_file "
+            "WHERE cube NOT IN (SELECT key FROM cube WHERE state != 'erased')",
             "edges to cubes that are not there": "SELECT count(*) FROM edge WHERE parent NOT IN "
             "(SELECT key FROM cube) OR child NOT IN (SELECT key FROM cube)",
         }
