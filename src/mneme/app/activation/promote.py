@@ -74,7 +74,7 @@ def groups_of(
         CubeNotFoundError: One of the ids is not readable.
         InvalidInputError: One of them is no plaintext.
     """
-    rows = _without_own_sections(_targets(vault, path, ids, conditions))
+    rows = _without_own_sections(targets_of(vault, path, ids, conditions))
     documents = [[row.id] for row in rows if row.type == "document"]
     others = [row for row in rows if row.type != "document"]
     if episodes:
@@ -82,9 +82,15 @@ def groups_of(
     return [*documents, *([[row.id for row in others]] if others else [])]
 
 
-def _targets(
+def targets_of(
     vault: Vault, path: str, ids: Sequence[str] | None, conditions: tuple[Condition, ...]
 ) -> list[VersionRow]:
+    """The plaintext cubes that are to be promoted.
+
+    Raises:
+        CubeNotFoundError: One of the ids is not readable.
+        InvalidInputError: One of them is no plaintext.
+    """
     with vault.parts.store.read() as tx:
         known = tx.cubes.namespace(path)
         if ids is None:

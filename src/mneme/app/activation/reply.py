@@ -33,6 +33,8 @@ class PlanItem:
     reason: str
 
     def __str__(self) -> str:
+        if self.carrier == "parametric":  # no token of the prompt says it
+            return self.reason
         return f"{self.carrier} {self.cube_id}: {self.tokens} tokens, {self.reason}"
 
 
