@@ -1,0 +1,203 @@
+"""How relations are asked for: exact wordings, and the words that give a relation away.
+
+In: the templates of a bank of phrasings. Out: the relations that a question in normal form asks
+for. A question that is no template word by word still counts if each of its words is one that the
+templates of the relation use at the same place (before the subject, after it, or of it), if it has
+all words of content of one of them, and if no other relation says that of itself. So a word that
+no template knows ("not", "before", "if", "sister") is enough for a question not to be known.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from mneme.memories.parametric.normal import (
+    OPENERS,
+    OWN,
+    PAST,
+    PRESENT,
+    SUBJECT,
+    Tokens,
+    template_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_PLACED_WORDS: Final = (
+    "in at for from with on to by of about as into near after than and or that it"
+)
+_PLACED: Final = frozenset(_PLACED_WORDS.split())
+_LIGHT_WORDS: Final = "get make take go come give question answer name call"  # say too little
+_LIGHT: Final = frozenset(_LIGHT_WORDS.split())
+_OPEN: Final = frozenset({"what", "which"})
+_MANNER: Final = frozenset({"how", "why", "when"})
+
+
+class Asking(Protocol):
+    """How one relation is said and asked for: templates with {s} and {o}; `own_`: with "I"."""
+
+    @property
+    def statements(self) -> Sequence[str]: ...
+    @property
+    def questions(self) -> Sequence[str]: ...
+    @property
+    def held(self) -> Sequence[str]: ...
+    @property
+    def own_statements(self) -> Sequence[str]: ...
+    @property
+    def own_questions(self) -> Sequence[str]: ...
+    @property
+    def own_held(self) -> Sequence[str]: ...
+
+
+class Placed(NamedTuple):
+    """A word, and where it stands: "before" the subject, "after" it, or "of" it."""
+
+    word: str
+    place: str
+
+
+class _Template(NamedTuple):
+    """What a template needs to be recognised: its words of content; its tense; how it opens."""
+
+    placed: frozenset[Placed]
+    past: frozenset[str]
+    opener: str
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the templates of one relation use."""
+
+    placed: set[Placed] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
+    templates: set[_Template] = field(default_factory=set)
+
+    def add(self, asked: Tokens) -> None:
+        self.words |= set(asked)
+        template = _template(asked)
+        self.placed |= template.placed
+        if any(each.word not in _LIGHT for each in template.placed):
+            self.templates.add(template)
+
+    def explains(self, asked: Tokens) -> bool:
+        """Whether each word is known at its place, and nothing that it needs is missing."""
+        found = _template(asked)
+        return (
+            found.placed <= self.placed
+            and any(_is_kin(found, template) for template in self.templates)
+            and all(self._allows(asked, at) for at in range(len(asked)))
+            and self._opens(found)
+        )
+
+    def _allows(self, asked: Tokens, at: int) -> bool:
+        word = asked[at]
+        if word == "of" and asked[at + 1 : at + 2] == (SUBJECT,):
+            return True
+        if word in _PLACED:
+            return word in self.words
+        return word not in PRESENT or not self.words & PAST or bool(self.words & PRESENT)
+
+    def _opens(self, found: _Template) -> bool:
+        """Whether it asks for such a thing: for a place, a person, a time."""
+        owned = any(each.place == "of" for each in found.placed)
+        return not found.opener or found.opener in self.words or (found.opener in _OPEN and owned)
+
+
+def _is_kin(found: _Template, template: _Template) -> bool:
+    """Whether a question has all that a template has, in its tense, and is of its manner."""
+    return (
+        template.placed <= found.placed
+        and found.past <= template.past
+        and (found.opener not in _MANNER or found.opener == template.opener)
+    )
+
+
+def _template(asked: Tokens) -> _Template:
+    opener = asked[0] if asked and asked[0] in OPENERS else ""
+    return _Template(frozenset(placed_in(asked)), PAST & set(asked), opener)
+
+
+class Cues:
+    """Relations by how they are asked for."""
+
+    def __init__(self) -> None:
+        self._exact: dict[Tokens, set[str]] = defaultdict(set)
+        self._known: dict[str, _Known] = {}
+        self._with: dict[Placed, set[str]] = defaultdict(set)
+
+    def __contains__(self, relation: str) -> bool:
+        return relation in self._known
+
+    def add(self, relation: str, asking: Asking) -> None:
+        """A relation of the bank; once is enough, also for those of which no fact is known.
+
+        These compete: a question that asks for one of them asks for no other.
+        """
+        known = self._known[relation] = _Known()
+        for template in _templates(asking):
+            self._exact[template].add(relation)
+            known.add(template)
+        for placed in known.placed:
+            self._with[placed].add(relation)
+
+    def exact(self, asked: Tokens) -> frozenset[str]:
+        """The relations that have this very wording."""
+        return frozenset(self._exact.get(asked, ()))
+
+    def near(self, asked: Tokens) -> frozenset[str]:
+        """The relations that explain each word of it; a question, or a thing of hers."""
+        placed = placed_in(asked)
+        opens = bool(asked) and asked[0] in OPENERS
+        if not placed or not (opens or all(each.place == "of" for each in placed)):
+            return frozenset()
+        relations = set.intersection(*(self._with.get(each, set()) for each in placed))
+        return frozenset(r for r in relations if self._known[r].explains(asked))
+
+
+def placed_in(asked: Tokens) -> list[Placed]:
+    """The words of content with their places.
+
+    "the job of Anna", "Anna's job" and "which job does Anna" place "job" alike: of her.
+    """
+    spots = [at for at, word in enumerate(asked) if word == SUBJECT]
+    found = []
+    for at, word in enumerate(asked):
+        if not _is_bare(word):
+            found.append(Placed(word, _place(asked, at, spots)))
+    return found
+
+
+def _is_bare(word: str) -> bool:
+    """Whether it says nothing by itself."""
+    return word in {SUBJECT, OWN} or word in OPENERS | PRESENT | PAST | _PLACED
+
+
+def _place(asked: Tokens, at: int, spots: Sequence[int]) -> str:
+    before = [spot for spot in spots if spot < at]
+    if before:
+        return "of" if asked[before[-1] + 1] == OWN else "after"
+    if not spots:
+        return "before"
+    if asked[spots[0] - 1] == "of" or _is_class(asked, at):
+        return "of"
+    return "before"
+
+
+def _is_class(asked: Tokens, at: int) -> bool:
+    """Whether a word says which kind of thing is asked for: "which animal does Anna own"."""
+    if asked[0] not in _OPEN or any(_is_bare(word) for word in asked[1 : at + 1]):
+        return False
+    return asked[-1] != SUBJECT  # else it may be what is done: "which company employs Anna"
+
+
+def _templates(asking: Asking) -> Iterable[Tokens]:
+    """Those that have something to ask with; where the object comes first, nothing is left."""
+    told = (*asking.statements, *asking.questions, *asking.held)
+    own = (*asking.own_statements, *asking.own_questions, *asking.own_held)
+    forms = [template_of(text, own=False) for text in told]
+    forms += [template_of(text, own=True) for text in own]
+    return [form for form in forms if SUBJECT in form]
