@@ -1,0 +1,103 @@
+"""Low-rank matrices of a model's layers, trained on a course (arXiv 2106.09685)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from mneme.core.errors import InvalidInputError
+from mneme.memories.parametric.adapter import Adapter, base_of
+from mneme.memories.parametric.lora import (
+    NAME,
+    Factors,
+    LoraApplied,
+    linears,
+    lora_config,
+    targets,
+    weight_names,
+)
+from mneme.memories.parametric.training import Written
+from mneme.memories.parametric.writers.loop import Pupil, train
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from mneme.core.engine import Engine
+    from mneme.memories.parametric.lora import LinearShape
+    from mneme.memories.parametric.training import Course, Run, Training
+
+_SCALE: Final = 2.0  # lora_alpha / rank
+_RATE: Final = 1e-2
+_ENOUGH: Final = 0.03
+
+
+class LoraWriter:
+    """The `Writer` "lora" (training.py).
+
+    Args:
+        layers: Ends of the paths of the layers that are changed; None: all linear ones.
+        scale: lora_alpha / rank.
+        enough: The moving loss at which it may stop.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[str] | None = None,
+        *,
+        scale: float = _SCALE,
+        enough: float = _ENOUGH,
+    ) -> None:
+        self._layers, self._scale, self._enough = layers, scale, enough
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    def write(self, engine: Engine, course: Course, training: Training, run: Run) -> Written:
+        shapes = targets(engine.model, self._layers)
+        if not 1 <= training.rank <= min(min(each[:2]) for each in shapes.values()):
+            raise InvalidInputError(f"rank {training.rank} does not suit the model's layers")
+        parts = started(engine, shapes, training.rank, self._scale, training.seed)
+        weights = _named(parts)
+        applied = LoraApplied(engine, parts, keep=True)
+        try:
+            pupil = Pupil(weights, applied, _RATE, self._enough, self._kind(shapes))
+            figures = train(engine, course, training, run, pupil)
+        finally:
+            applied.close()
+        alpha = self._scale * training.rank
+        adapter = Adapter(
+            carrier=NAME,
+            base=base_of(engine.fields),
+            config=lora_config(engine.model, shapes, rank=training.rank, alpha=alpha),
+            tensors={name: each.detach().cpu() for name, each in weights.items()},
+        )
+        return Written(adapter, figures)
+
+    def _kind(self, shapes: Mapping[str, LinearShape]) -> str:
+        return repr((NAME, self._scale, self._enough, _RATE, list(shapes)))
+
+
+def started(
+    engine: Engine, shapes: Mapping[str, LinearShape], rank: int, scale: float, seed: int
+) -> dict[str, Factors]:
+    """Float32 matrices that change nothing yet: A by chance as peft draws it, B zero."""
+    chance = torch.Generator().manual_seed(seed)
+    layers, found = linears(engine.model), {}
+    for path, shape in shapes.items():
+        device = next(layers[path].parameters()).device
+        bound = shape.inputs**-0.5
+        a = torch.empty(rank, shape.inputs).uniform_(-bound, bound, generator=chance)
+        b = torch.zeros(shape.outputs, rank)
+        found[path] = Factors(a.to(device), b.to(device), scale)
+    return found
+
+
+def _named(parts: Mapping[str, Factors]) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for path, part in parts.items():
+        found |= zip(weight_names(path), part[:2], strict=True)
+    return found
