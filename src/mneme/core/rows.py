@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Namespace(NamedTuple):
@@ -218,3 +218,11 @@ class AdapterFile(NamedTuple):
     def name(self) -> str:
         """The name of its blob."""
         return f"{self.digest}-{self.part}"
+
+
+_ENDINGS: Final = (".safetensors", ".json", ".jsonl")  # of parts of adapters; no form of a block
+
+
+def is_adapter_file(name: str) -> bool:
+    """Whether a blob is a file of an adapter by its name, not a block."""
+    return name.endswith(_ENDINGS)

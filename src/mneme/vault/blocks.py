@@ -24,11 +24,11 @@ from mneme.vault.stale import (
     DEMOTED,
     REFUSED,
     ended,
-    enqueue_prefill,
+    enqueue_making,
     enqueue_sweep,
     facts_of,
     has_ended,
-    prefill_name,
+    making_name,
     release,
 )
 
@@ -136,7 +136,7 @@ class Blocks:
                 return known, tx.cubes.body(known.key, known.text_version)[0]
             facts = facts_made(header, 0, 0)
             row, text = self._writer.write(tx, path, header, State.GENERATED, facts)
-            enqueue_prefill(tx, self._parts, path, row.id)
+            enqueue_making(tx, self._parts, path, row)
             return row, text
 
     def _dated(self, rows: Sequence[BlockRow]) -> list[BlockRow]:
@@ -282,7 +282,7 @@ class Blocks:
                 raise FrozenCubeError(cube_id, "demote", "held" if row.hold else "frozen")
             namespace = tx.cubes.touch_namespace(path)
             release(tx, self._parts, row.key)
-            tx.ledger.drop_waiting(prefill_name(path, cube_id))
+            tx.ledger.drop_waiting(making_name(path, row))
             verb = "demote" if why == DEMOTED else "refuse"
             row = self._lives.write(tx, path, namespace, ended(row, why, detail), verb)
         self.sweep()

@@ -1,7 +1,7 @@
-"""The cube that holds what was computed of texts: written within a transaction, once for each set.
+"""Cubes that carry texts as something else: their sources, and how they are written.
 
 There is one activation cube for the same sources in the same order, the same engine and the same
-form; what is computed anew is its next version.
+form; what is computed anew is its next version. All within a transaction.
 """
 
 from __future__ import annotations
@@ -48,16 +48,21 @@ class CarrierWriter:
         facts: dict[str, Any],
     ) -> tuple[VersionRow, str]:
         """The cube at its newest version, which is written if anything of it is new."""
-        sources = [self._source(tx, path, *each) for each in header.sources]
+        sources = [source_of(self._lives, tx, path, *each) for each in header.sources]
         if not sources:
             raise InvalidInputError("an activation cube has at least one source")
         known = self.same(tx, path, header)
-        row = _described(tx, known or _blank(self._parts), header, sources)
+        first = blank(self._parts, ACTIVATION, header.method)
+        row = described(tx, known or first, sources, header.sources)
+        ends = [source.expires_at for source in sources if source.expires_at is not None]
+        row = row._replace(
+            expires_at=min(ends, default=None), method=header.method, model=header.engine
+        )
         if known is not None and row.sources == known.sources and not has_ended(known):
             facts = facts_of(known) | facts
         row = row._replace(metadata=canonical_json(facts), prior_state=None)
         if known is None:
-            row = self._insert(tx, path, row._replace(state=state.value), sources)
+            row = insert(tx, self._parts, path, row._replace(state=state.value), sources)
         elif known.state == State.FROZEN and row != known:
             raise FrozenCubeError(known.id, "promote")
         elif known.state != State.FROZEN and row._replace(state=state.value) != known:
@@ -67,29 +72,6 @@ class CarrierWriter:
             row = self._lives.write(tx, path, namespace, row, "promote")
         return row, ""
 
-    def _insert(
-        self, tx: Transaction, path: str, row: VersionRow, sources: Sequence[VersionRow]
-    ) -> VersionRow:
-        namespace, salt = tx.cubes.touch_namespace(path), self._parts.random_bytes(_SALT_BYTES)
-        row = row._replace(key=tx.cubes.next_key())
-        text = TextRow(row.key, 1, "", salt, 0, b"", b"", b"", None, None)
-        tx.cubes.add(namespace, [row], [text])
-        tx.ledger.add_edges((source.key, row.key, CARRIES) for source in sources)
-        enqueue_followers(tx, self._parts, [row], [])
-        change = audit.Change("promote", path, row.id, 1, audit.digest_of("", salt))
-        audit.append(tx.ledger, [change], at=row.recorded_at, actor=self._parts.actor)
-        return row
-
-    def _source(self, tx: Transaction, path: str, cube_id: str, version: int) -> VersionRow:
-        """A source as it is now, if its text is still that of the version that was read."""
-        row = self._lives.readable(tx, path, cube_id)
-        if row.kind != "plaintext":
-            raise InvalidInputError(f"cube {cube_id!r} has no text that could be promoted")
-        moved = row.type == "table" and row.version != version  # its rows are its text
-        if moved or not says_same(tx, row, version):
-            raise VersionConflictError(cube_id, version, row.version)
-        return row
-
     def same(self, tx: Transaction, path: str, header: Prefilled) -> VersionRow | None:
         """The cube of these sources, this engine and this form."""
         ids = tuple(cube_id for cube_id, _ in header.sources)
@@ -98,6 +80,8 @@ class CarrierWriter:
         if known is None or first is None:
             return None
         for row in carriers_of(tx, known.number, first.key):
+            if row.kind != ACTIVATION:
+                continue
             same = row.model == header.engine and facts_of(row).get("form") == header.form
             if same and source_ids(row) == ids:
                 return row
@@ -116,19 +100,46 @@ def facts_made(header: Prefilled, blocks: int, size: int) -> dict[str, Any]:
     }
 
 
-def _blank(parts: Parts) -> VersionRow:
+def blank(parts: Parts, kind: str, method: str) -> VersionRow:
     """A first version that its sources are still to describe."""
     return VersionRow(
-        0, 1, 1, parts.ids.make(), ACTIVATION, "", State.GENERATED.value, None, "", "user", None,
-        None, None, None, parts.clock.now_us(), None, None, None, None, 0, DERIVED, "prefill",
+        0, 1, 1, parts.ids.make(), kind, "", State.GENERATED.value, None, "", "user", None,
+        None, None, None, parts.clock.now_us(), None, None, None, None, 0, DERIVED, method,
         parts.actor, None, "trusted", None,
     )  # fmt: skip
 
 
-def _described(
-    tx: Transaction, row: VersionRow, header: Prefilled, sources: Sequence[VersionRow]
+def source_of(lives: Lives, tx: Transaction, path: str, cube_id: str, version: int) -> VersionRow:
+    """A source as it is now, if its text is still that of the version that was read.
+
+    Raises:
+        CubeNotFoundError: It is not readable.
+        InvalidInputError: It has no text.
+        VersionConflictError: Its text was changed since.
+    """
+    row = lives.readable(tx, path, cube_id)
+    if row.kind != "plaintext":
+        raise InvalidInputError(f"cube {cube_id!r} has no text that could be promoted")
+    moved = row.type == "table" and row.version != version  # its rows are its text
+    if moved or not says_same(tx, row, version):
+        raise VersionConflictError(cube_id, version, row.version)
+    return row
+
+
+def described(
+    tx: Transaction,
+    row: VersionRow,
+    sources: Sequence[VersionRow],
+    read: Sequence[tuple[str, int]],
 ) -> VersionRow:
-    """The header that follows from what the cube carries."""
+    """The header that follows from what a cube carries.
+
+    Args:
+        tx: Where texts are.
+        row: The header before.
+        sources: As they are now, at least one.
+        read: Id and version of each, as it was read.
+    """
     spans = [
         SourceSpan(
             cube_id=source.id,
@@ -136,34 +147,48 @@ def _described(
             start=0,
             end=len(tx.cubes.body(source.key, source.text_version)[0]),
         )
-        for source, (_, version) in zip(sources, header.sources, strict=True)
+        for source, (_, version) in zip(sources, read, strict=True)
     ]
     labels = sorted({label for source in sources for label in _labels(source)})
-    ends = [source.expires_at for source in sources if source.expires_at is not None]
     return row._replace(
         type=sources[0].type,
         session=sources[0].session,
         labels=canonical_json(labels) if labels else None,
-        expires_at=min(ends, default=None),
         trust=trust_of(DERIVED, [source.trust for source in sources]),
-        method=header.method,
-        model=header.engine,
         sources=sources_json(spans),
     )
 
 
+def insert(
+    tx: Transaction, parts: Parts, path: str, row: VersionRow, sources: Sequence[VersionRow]
+) -> VersionRow:
+    """Write a new cube that carries others; with its key."""
+    namespace, salt = tx.cubes.touch_namespace(path), parts.random_bytes(_SALT_BYTES)
+    row = row._replace(key=tx.cubes.next_key())
+    text = TextRow(row.key, 1, "", salt, 0, b"", b"", b"", None, None)
+    tx.cubes.add(namespace, [row], [text])
+    tx.ledger.add_edges((source.key, row.key, CARRIES) for source in sources)
+    enqueue_followers(tx, parts, [row], [])
+    change = audit.Change("promote", path, row.id, 1, audit.digest_of("", salt))
+    audit.append(tx.ledger, [change], at=row.recorded_at, actor=parts.actor)
+    return row
+
+
 def is_true(tx: Transaction, ns: int, carrier: VersionRow, now: int) -> bool:
-    """Whether all that an activation cube carries may be said now, unasked."""
-    for span in sources_of(carrier):
-        row = tx.cubes.current(ns, span.cube_id)
-        if row is None or not (_is_given(row, now) and says_same(tx, row, span.version)):
-            return False
-        if _is_retired(tx, ns, row, now):
-            return False
-    return True
+    """Whether all that a carrier carries may be said now, unasked."""
+    return all(still_says(tx, ns, span, now) for span in sources_of(carrier))
 
 
-def _is_given(row: VersionRow, now: int) -> bool:
+def still_says(tx: Transaction, ns: int, span: SourceSpan, now: int) -> bool:
+    """Whether what was read of a source may be said now, unasked."""
+    row = tx.cubes.current(ns, span.cube_id)
+    if row is None or not (may_be_said(row, now) and says_same(tx, row, span.version)):
+        return False
+    return not _is_retired(tx, ns, row, now)
+
+
+def may_be_said(row: VersionRow, now: int) -> bool:
+    """Whether a text is shown, in force, and given also where nobody asks for it."""
     begun = row.valid_from is None or row.valid_from <= now
     over = row.valid_to is not None and row.valid_to <= now
     shown = row.state in SEARCHED and not is_hidden(row, now)
@@ -186,7 +211,7 @@ def _labels(row: VersionRow) -> list[str]:
 
 
 def source_ids(row: VersionRow) -> tuple[str, ...]:
-    """The ids of what an activation cube carries, in the order of the prompt."""
+    """The ids of what a cube carries, in the order of the prompt or of the ledger."""
     return tuple(span.cube_id for span in sources_of(row))
 
 

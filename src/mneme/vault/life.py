@@ -22,12 +22,11 @@ from mneme.vault.entries import Said, make_entries
 from mneme.vault.marks import DERIVED, marks_of
 from mneme.vault.stale import (
     CARRIES,
-    carriers_of,
     check_usable,
-    enqueue_prefill,
-    is_stale,
+    enqueue_making,
+    is_to_build,
     let_go,
-    release,
+    outlived,
     says_otherwise,
 )
 from mneme.vault.sweep import sweep
@@ -219,8 +218,8 @@ class Lives:
             for path, row in tx.cubes.overdue(now, _READABLE):
                 namespace = tx.cubes.touch_namespace(path)
                 self._version(tx, path, namespace, row._replace(state=State.EXPIRED), "expire")
-                for each in (row, *carriers_of(tx, namespace.number, row.key)):
-                    release(tx, self._parts, each.key)
+                for carrier in outlived(tx, self._parts, path, namespace, row):
+                    self._version(tx, path, namespace, carrier, "release")
             return tx.cubes.next_expiry(now)
 
     def readable(self, tx: Transaction, path: str, cube_id: str) -> VersionRow:
@@ -274,7 +273,7 @@ class Lives:
             enqueue_followers(tx, self._parts, [], [entry])
         stale = says_otherwise(tx, namespace.number, row)
         written = self._version(tx, path, namespace, row, verb)
-        for carrier in let_go(tx, self._parts, path, namespace, row.key) if stale else ():
+        for carrier in let_go(tx, self._parts, path, namespace, row) if stale else ():
             self._version(tx, path, namespace, carrier, "release")
         return written
 
@@ -371,8 +370,8 @@ class Lives:
         tx.ledger.set_parents(row.key, FORGOTTEN_WITH, [])
         back = row._replace(state=row.prior_state or State.ACTIVATED, prior_state=None)
         shown = self._version(tx, path, namespace, back, "restore")
-        if is_stale(shown):  # a source was changed while it was hidden
-            enqueue_prefill(tx, self._parts, path, row.id)
+        if is_to_build(shown):  # its job found nothing, or a source was changed meanwhile
+            enqueue_making(tx, self._parts, path, shown)
         for older in superseded(tx, namespace, row.key):
             if older.valid_to is None:
                 ended = older._replace(valid_to=later(row.valid_from, older.valid_from))

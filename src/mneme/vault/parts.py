@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from mneme.core.clock import Clock
     from mneme.core.ids import IdMaker
@@ -21,6 +22,8 @@ class Parts:
     Attributes:
         secret: Keys the hashes of this store.
         blobs: Where files of blocks lie, the nearest place first.
+        adapters: Where files of adapters lie.
+        adapters_in: The same place within a folder, for a copy of the store.
     """
 
     store: Store
@@ -31,3 +34,5 @@ class Parts:
     actor: str
     secret: bytes
     blobs: tuple[BlobStore, ...] = ()
+    adapters: BlobStore | None = None
+    adapters_in: Callable[[Path], BlobStore] | None = None

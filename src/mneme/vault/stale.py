@@ -1,7 +1,8 @@
-"""What activation cubes are to the texts that they carry, and what an edit does to them.
+"""What carriers are to the texts that they carry, and what an edit does to them.
 
-Within a transaction: rows only. The files of blocks that go are doomed, and removed after the
-commit (`mneme.vault.sweep`).
+A carrier is an activation cube, which holds blocks, or a parametric one, which holds adapters.
+Within a transaction: rows only. The files that go are doomed, and removed after the commit
+(`mneme.vault.sweep`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mneme.core.errors import InvalidInputError
 from mneme.core.lifecycle import HIDDEN, State
-from mneme.vault.codec import canonical_json
+from mneme.vault.codec import canonical_json, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,48 +22,63 @@ if TYPE_CHECKING:
     from mneme.vault.parts import Parts
 
 ACTIVATION: Final = "activation"  # the kind
-CARRIES: Final = "carries"  # edge: the child carries the parent's text as keys and values
+PARAMETRIC: Final = "parametric"  # the kind
+CARRIES: Final = (
+    "carries"  # edge: the child carries the parent's text as keys and values, or weights
+)
 PREFILL: Final = "prefill"  # the job that computes the blocks of a cube
-SWEEP: Final = "sweep"  # the job that removes files of blocks that went
+TUNE: Final = "tune"  # the job that writes the adapter of a cube
+SWEEP: Final = "sweep"  # the job that removes files that went
+_JOBS: Final = {ACTIVATION: PREFILL, PARAMETRIC: TUNE}
 
 STALE: Final = "stale"  # in the metadata: the text was changed
 DEMOTED: Final = "demoted"  # its user took it back
 REFUSED: Final = "refused"  # it was not proven to say what its sources say
 _ENDS: Final = (STALE, DEMOTED, REFUSED)
+PROMISED: Final = "promised"  # an adapter is used as it is until it is written again, from these
+_EMPTY: Final[dict[str, dict[str, Any]]] = {
+    ACTIVATION: {"blocks": 0, "bytes": 0},
+    PARAMETRIC: {"digest": "", "bytes": 0},
+}
 
 
 def carriers_of(tx: Transaction, ns: int, key: int) -> list[VersionRow]:
-    """The activation cubes that carry a text, alone or with others."""
+    """The cubes that carry a text, alone or with others, in this version or an earlier one."""
     return tx.cubes.current_of_keys(ns, tx.ledger.children(key, CARRIES))
 
 
 def facts_of(row: VersionRow) -> dict[str, Any]:
-    """What the metadata of an activation cube says."""
+    """What the metadata of a carrier says."""
     facts: dict[str, Any] = json.loads(row.metadata) if row.metadata else {}
     return facts
 
 
 def has_ended(row: VersionRow) -> bool:
-    """Whether an activation cube may not be used as it is, whatever its state."""
+    """Whether a carrier may not be used as it is, whatever its state."""
     return any(name in facts_of(row) for name in _ENDS)
 
 
 def check_usable(row: VersionRow) -> None:
-    """Refuse to activate an activation cube that is not made yet, or may not be used.
+    """Refuse to activate a carrier that is not made yet, or may not be used.
 
     Raises:
         InvalidInputError: It holds nothing.
     """
-    if row.kind == ACTIVATION and (row.state == State.GENERATED or has_ended(row)):
+    if row.kind in _JOBS and (row.state == State.GENERATED or has_ended(row)):
         raise InvalidInputError(
             f"cube {row.id!r} holds nothing that may be used; promote its sources again"
         )
 
 
 def ended(row: VersionRow, why: str, detail: object = True) -> VersionRow:
-    """The next version of an activation cube whose blocks are let go of: archived."""
+    """The next version of a carrier that is used no longer: archived.
+
+    Blocks are let go of. The files of an adapter that is stale stay for its history.
+    """
     facts = {name: value for name, value in facts_of(row).items() if name not in _ENDS}
-    facts |= {"blocks": 0, "bytes": 0, why: detail}
+    if row.kind == ACTIVATION or why != STALE:
+        facts |= _EMPTY[row.kind]
+    facts[why] = detail
     row = row._replace(metadata=canonical_json(facts))
     if row.state in HIDDEN:
         return row._replace(prior_state=State.ARCHIVED.value)
@@ -75,13 +91,14 @@ def said_in(row: VersionRow) -> tuple[object, ...]:
 
 
 def is_to_build(row: VersionRow) -> bool:
-    """Whether the blocks of an activation cube are to be computed: promised, or stale."""
-    return row.kind == ACTIVATION and (row.state == State.GENERATED or is_stale(row))
+    """Whether what a carrier holds is to be made by its job: promised, or stale."""
+    promised = row.state == State.GENERATED or PROMISED in facts_of(row)
+    return row.kind in _JOBS and (promised or is_stale(row))
 
 
 def is_stale(row: VersionRow) -> bool:
-    """Whether an activation cube lost its blocks because a text was changed."""
-    return row.kind == ACTIVATION and STALE in facts_of(row)
+    """Whether a carrier is out of use because a text was changed."""
+    return row.kind in _JOBS and STALE in facts_of(row)
 
 
 def says_otherwise(tx: Transaction, ns: int, row: VersionRow) -> bool:
@@ -95,20 +112,40 @@ def says_otherwise(tx: Transaction, ns: int, row: VersionRow) -> bool:
 
 
 def let_go(
-    tx: Transaction, parts: Parts, path: str, namespace: Namespace, key: int
+    tx: Transaction, parts: Parts, path: str, namespace: Namespace, source: VersionRow
 ) -> Iterator[VersionRow]:
-    """Release the blocks of all that carries a text which changes; the versions to be written.
+    """Take all that carries a text which changes out of use; the versions to be written.
 
-    What was in use is computed again by a job, for which an engine is needed.
+    What was in use is made again by a job, for which an engine is needed.
     """
-    for row in carriers_of(tx, namespace.number, key):
+    for row in carriers_of(tx, namespace.number, source.key):
         release(tx, parts, row.key)
-        if row.state == State.GENERATED:  # still to be computed, from the text as it is then
-            enqueue_prefill(tx, parts, path, row.id)
-        elif not has_ended(row):
-            if row.state in {State.ACTIVATED, State.FROZEN}:
-                enqueue_prefill(tx, parts, path, row.id)
-            yield ended(row, STALE)
+        yield from _outdated(tx, parts, path, row, source.id)
+
+
+def outlived(
+    tx: Transaction, parts: Parts, path: str, namespace: Namespace, source: VersionRow
+) -> Iterator[VersionRow]:
+    """Let go of what carries a text whose time is over; the versions to be written.
+
+    Blocks go with it; an adapter is written again without it.
+    """
+    release(tx, parts, source.key)
+    for row in carriers_of(tx, namespace.number, source.key):
+        release(tx, parts, row.key)
+        if row.kind == PARAMETRIC:
+            yield from _outdated(tx, parts, path, row, source.id)
+
+
+def _outdated(
+    tx: Transaction, parts: Parts, path: str, row: VersionRow, source_id: str
+) -> Iterator[VersionRow]:
+    if row.state == State.GENERATED:  # still to be made, from the text as it is then
+        enqueue_making(tx, parts, path, row)
+    elif not has_ended(row) and any(span.cube_id == source_id for span in sources_of(row)):
+        if row.state in {State.ACTIVATED, State.FROZEN}:
+            enqueue_making(tx, parts, path, row)
+        yield ended(row, STALE)
 
 
 def release(tx: Transaction, parts: Parts, key: int, keep: tuple[str, ...] = ()) -> None:
@@ -122,12 +159,12 @@ def enqueue_sweep(tx: Transaction, due_at: int) -> None:
     tx.ledger.enqueue(SWEEP, SWEEP, "{}", due_at)
 
 
-def enqueue_prefill(tx: Transaction, parts: Parts, path: str, cube_id: str) -> None:
-    """Write the job that computes the blocks of an activation cube."""
-    payload = canonical_json({"namespace": path, "cube": cube_id})
-    tx.ledger.enqueue(PREFILL, prefill_name(path, cube_id), payload, parts.clock.now_us())
+def enqueue_making(tx: Transaction, parts: Parts, path: str, row: VersionRow) -> None:
+    """Write the job that makes what a carrier holds: its blocks, or its adapter."""
+    payload = canonical_json({"namespace": path, "cube": row.id})
+    tx.ledger.enqueue(_JOBS[row.kind], making_name(path, row), payload, parts.clock.now_us())
 
 
-def prefill_name(path: str, cube_id: str) -> str:
-    """The name of the job that computes the blocks of an activation cube."""
-    return f"{PREFILL} {path} {cube_id}"
+def making_name(path: str, row: VersionRow) -> str:
+    """The name of the job that makes what a carrier holds."""
+    return f"{_JOBS[row.kind]} {path} {row.id}"

@@ -1,4 +1,4 @@
-"""Files of blocks that belong to no row: removed from every place, by whoever comes next.
+"""Files of blocks and of adapters that belong to no row: removed by whoever comes next.
 
 A file is put before its row is committed, and removed after its row is gone. In between its name
 stands among the doomed, with the time from which on it may be removed, so that a crash at any
@@ -7,17 +7,19 @@ point leaves nothing that is not found again.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mneme.core.errors import BackendUnavailableError
+from mneme.core.rows import is_adapter_file
 from mneme.vault.codec import canonical_json
-from mneme.vault.stale import SWEEP, enqueue_sweep
+from mneme.vault.stale import PARAMETRIC, SWEEP, enqueue_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from mneme.core.rows import BlockRow
+    from mneme.core.rows import AdapterFile, BlockRow
     from mneme.core.store import BlobStore, Store, Transaction
     from mneme.vault.parts import Parts
 
@@ -29,6 +31,7 @@ _LOOKED_AT: Final = "block_looked_at"  # in `meta`: when files without rows were
 _DAY_US: Final = 86_400_000_000
 _ANY_TIME: Final = (1 << 63) - 1
 _BATCH: Final = 256
+_SHA256_BYTES: Final = 32
 
 
 def space_of(store: Store, random_bytes: Callable[[int], bytes]) -> str:
@@ -51,7 +54,8 @@ def expect(parts: Parts, names: Sequence[str]) -> None:
     """Say that files are about to be put, so that a crash before their rows leaves none of them."""
     due = parts.clock.now_us() + GRACE_US
     with parts.store.write() as tx:
-        note_places(tx, parts)
+        if not all(map(is_adapter_file, names)):
+            note_places(tx, parts)
         tx.outbox.doom(names, due)
         enqueue_sweep(tx, due)
 
@@ -77,6 +81,23 @@ def sweep(parts: Parts, *, nearest: bool = False) -> tuple[str, ...]:
     now = parts.clock.now_us()
     with parts.store.read() as tx:
         due = tx.outbox.doomed(now)
+    if not due:
+        return ()
+    missed = _sweep_blocks(parts, now, nearest=nearest)
+    if any(map(is_adapter_file, due)):
+        missed += _sweep_adapters(parts, now)
+    if not missed:
+        with parts.store.write() as tx:
+            tx.ledger.drop_waiting(SWEEP)
+            later = tx.outbox.next_doom()
+            if later is not None:
+                enqueue_sweep(tx, later)
+    return missed
+
+
+def _sweep_blocks(parts: Parts, now: int, *, nearest: bool) -> tuple[str, ...]:
+    with parts.store.read() as tx:
+        due = [name for name in tx.outbox.doomed(now) if not is_adapter_file(name)]
         names = sorted(set(due) - tx.blocks.present(due))
         missed = sorted(_places(tx) - {place.name for place in parts.blobs})
     if not due:
@@ -87,11 +108,23 @@ def sweep(parts: Parts, *, nearest: bool = False) -> tuple[str, ...]:
     if not missed:
         with parts.store.write() as tx:
             tx.outbox.undoom(set(due) & set(tx.outbox.doomed(now)))
-            tx.ledger.drop_waiting(SWEEP)
-            later = tx.outbox.next_doom()
-            if later is not None:
-                enqueue_sweep(tx, later)
     return tuple(missed)
+
+
+def _sweep_adapters(parts: Parts, now: int) -> tuple[str, ...]:
+    """Within a transaction that writes: an adapter cannot be made anew as easily as a block.
+
+    So no row is written between a look at the rows and the removal of a file.
+    """
+    place = parts.adapters
+    if place is None:
+        return (PARAMETRIC,)
+    with parts.store.write() as tx:
+        due = [name for name in tx.outbox.doomed(now) if is_adapter_file(name)]
+        if not _drop(place, sorted(set(due) - tx.adapters.present(due))):
+            return (place.name,)
+        tx.outbox.undoom(due)
+    return ()
 
 
 def look_daily(parts: Parts) -> None:
@@ -99,7 +132,7 @@ def look_daily(parts: Parts) -> None:
     now = parts.clock.now_us()
     with parts.store.read() as tx:
         used, last = bool(_places(tx)), int(tx.ledger.meta(_LOOKED_AT) or 0)
-    if not used or now - last < _DAY_US:
+    if now - last < _DAY_US or not (used or _adapters_in(parts)):
         return
     with parts.store.write() as tx:
         tx.ledger.set_meta(_LOOKED_AT, str(now))
@@ -112,11 +145,13 @@ def look_for_orphans(parts: Parts, *, nearest: bool = False) -> int:
     A place that does not answer is left out.
     """
     places = parts.blobs[:1] if nearest else parts.blobs
-    found = {name for place in places for name in _names(place) or ()}
-    if not found:
+    blocks = {name for place in places for name in _names(place) or ()}
+    adapters = _adapters_in(parts)
+    if not blocks and not adapters:
         return 0
     with parts.store.read() as tx:
-        orphans = found - tx.blocks.names() - set(tx.outbox.doomed(_ANY_TIME))
+        orphans = (blocks - tx.blocks.names()) | (adapters - tx.adapters.names())
+        orphans -= set(tx.outbox.doomed(_ANY_TIME))
     if orphans:
         expect(parts, sorted(orphans))
     return len(orphans)
@@ -125,7 +160,7 @@ def look_for_orphans(parts: Parts, *, nearest: bool = False) -> int:
 def count_files(parts: Parts, names: Sequence[str]) -> int:
     """How many files of these names are there, in the places that answer."""
     found = 0
-    for place in parts.blobs:
+    for place in (*parts.blobs, *_shelf(parts)):
         try:
             found += sum(data is not None for data in place.get(names))
         except BackendUnavailableError:
@@ -134,36 +169,71 @@ def count_files(parts: Parts, names: Sequence[str]) -> int:
 
 
 def problems(parts: Parts) -> list[str]:
-    """What is wrong with the files of blocks; empty if nothing is.
+    """What is wrong with the files of blocks and of adapters; empty if nothing is.
 
     Files without rows are doomed, so that they are gone the next time.
     """
     with parts.store.read() as tx:
-        rows = tx.blocks.all()
+        blocks, adapters = tx.blocks.all(), tx.adapters.all()
         doomed = set(tx.outbox.doomed(_ANY_TIME))
-    wanted = {row.name: row for row in rows}
+    shelf = _shelf(parts)
+    seen = [
+        _look(_BLOCKS, parts.blobs, blocks, doomed),
+        _look(_ADAPTERS, shelf, adapters, doomed),
+    ]
+    if any(orphans for orphans, _ in seen):
+        look_for_orphans(parts)
+    return [problem for _, said in seen for problem in said]
+
+
+class _Files(NamedTuple):
+    """How files of one kind of memory are called."""
+
+    all: str
+    one: str
+    lacking: str
+    remedy: str
+
+
+_BLOCKS: Final = _Files("blocks", "block", "blocks have no whole file", "they are computed again")
+_ADAPTERS: Final = _Files(
+    "adapters", "adapter", "files of adapters are not there whole", "texts answer instead"
+)
+
+
+def _look(
+    kind: _Files,
+    places: Sequence[BlobStore],
+    rows: Sequence[BlockRow | AdapterFile],
+    doomed: set[str],
+) -> tuple[int, list[str]]:
+    """How many files of a kind have no row, and all that is wrong with the others."""
     whole: set[str] = set()
+    wanted = {row.name for row in rows}
     damaged, orphans, found = 0, 0, []
-    for place in parts.blobs:
+    for place in places:
         try:
-            for name, good in _checked(place, list(wanted.values())):
+            for name, good in _checked(place, rows):
                 whole |= {name} if good else set()
                 damaged += not good
-            orphans += len(set(place.names()) - set(wanted) - doomed)
+            orphans += len(_ours(kind, place.names()) - wanted - doomed)
         except BackendUnavailableError as error:
-            found.append(f"files of blocks in {place.name} were not checked: {error}")
-    missing = len(set(wanted) - whole)
+            found.append(f"files of {kind.all} in {place.name} were not checked: {error}")
     said = {
-        "files of blocks are not what was written; they are computed again": damaged,
-        "blocks have no whole file; they are computed again": missing,
-        "files of blocks belong to no block; they are removed in ten minutes": orphans,
+        f"files of {kind.all} are not what was written; {kind.remedy}": damaged,
+        f"{kind.lacking}; {kind.remedy}": len(wanted - whole),
+        f"files of {kind.all} belong to no {kind.one}; they are removed in ten minutes": orphans,
     }
-    if orphans:
-        look_for_orphans(parts)
-    return found + [f"{count} {what}" for what, count in said.items() if count]
+    return orphans, found + [f"{count} {what}" for what, count in said.items() if count]
 
 
-def _checked(place: BlobStore, rows: Sequence[BlockRow]) -> Iterator[tuple[str, bool]]:
+def _ours(kind: _Files, names: Iterable[str]) -> set[str]:
+    return {name for name in names if kind is not _ADAPTERS or is_adapter_file(name)}
+
+
+def _checked(
+    place: BlobStore, rows: Sequence[BlockRow | AdapterFile]
+) -> Iterator[tuple[str, bool]]:
     """The names of the files that are there, and whether they are whole."""
     for at in range(0, len(rows), _BATCH):
         batch = rows[at : at + _BATCH]
@@ -173,11 +243,23 @@ def _checked(place: BlobStore, rows: Sequence[BlockRow]) -> Iterator[tuple[str, 
 
 
 def _sums_up(data: memoryview, checksum: bytes) -> bool:
+    if len(checksum) == _SHA256_BYTES:
+        return hashlib.sha256(data).digest() == checksum
     try:
         import xxhash
     except ImportError:  # the base install: sizes tell of files that were cut
         return True
     return bool(xxhash.xxh3_128_digest(data) == checksum)
+
+
+def _shelf(parts: Parts) -> tuple[BlobStore, ...]:
+    """Where files of adapters lie."""
+    return () if parts.adapters is None else (parts.adapters,)
+
+
+def _adapters_in(parts: Parts) -> set[str]:
+    """Names of the files of adapters that are there; other files in that place are not ours."""
+    return {n for place in _shelf(parts) for n in _names(place) or () if is_adapter_file(n)}
 
 
 def _drop(place: BlobStore, names: Iterable[str]) -> bool:
