@@ -3,7 +3,8 @@
 "fp32" and "bf16" are what peft writes and reads. "int8" and "int4" are Mneme's own and smaller:
 symmetric codes (a trained change lies around 0), one step for each run of numbers. A run goes along
 the longer side of a matrix, so each of the few components of a low rank has steps of its own,
-whichever side it is on. Steps are bfloat16, rounded up before the codes are made.
+whichever side it is on. Steps are bfloat16, rounded up before the codes are made. All codes are one
+tensor and all steps another, for the names of small tensors take more bytes than their numbers.
 
 In: tensors by name. Out: tensors and metadata of a safetensors file, and back to float32.
 """
@@ -11,12 +12,14 @@ In: tensors by name. Out: tensors and metadata of a safetensors file, and back t
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 from torch.nn.functional import pad
 
 from mneme.core.errors import InvalidInputError
+from mneme.memories.parametric.tensor_file import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 FORMS: Final = ("fp32", "bf16", "int8", "int4")  # the most faithful first
 GROUP: Final = 64  # numbers that share a step in "int4"
-_STEPS: Final = "@steps"
+_CODES, _STEPS = "codes", "steps"
 _SMALLEST: Final = torch.finfo(torch.bfloat16).tiny
 _LARGEST: Final = 1e36  # so that steps and sums are numbers
 
@@ -53,16 +56,14 @@ def encode(tensors: Mapping[str, Tensor], form: str) -> Coded:
     if form in {"fp32", "bf16"}:
         dtype = torch.float32 if form == "fp32" else torch.bfloat16
         return Coded({name: tensor.to(dtype) for name, tensor in floats.items()}, said)
-    coded: dict[str, Tensor] = {}
-    for name, tensor in floats.items():
-        runs = _runs(tensor)
-        codes, steps = _codes8(runs) if form == "int8" else _codes4(runs)
-        coded |= {name: codes, name + _STEPS: steps}
-    if len(coded) != 2 * len(floats) or not all(tensor.ndim for tensor in floats.values()):
-        raise InvalidInputError(f"a tensor is a single number, or its name ends with {_STEPS!r}")
+    if not all(tensor.ndim for tensor in floats.values()):
+        raise InvalidInputError(f"a tensor that is a single number cannot be kept as {form!r}")
+    coder = _codes8 if form == "int8" else _codes4
+    parts = [coder(_Runs.of(tuple(floats[n].shape)).lay(floats[n])) for n in sorted(floats)]
+    codes, steps = (torch.cat([part[half].flatten() for part in parts]) for half in (0, 1))
     shapes = {name: list(tensor.shape) for name, tensor in floats.items()}
     said |= {"form": form, "shapes": json.dumps(shapes, sort_keys=True, separators=(",", ":"))}
-    return Coded(coded, said)
+    return Coded({_CODES: codes, _STEPS: steps}, said)
 
 
 def decode(coded: Mapping[str, Tensor], said: Mapping[str, str], form: str) -> dict[str, Tensor]:
@@ -77,13 +78,17 @@ def decode(coded: Mapping[str, Tensor], said: Mapping[str, str], form: str) -> d
         if any(not tensor.is_floating_point() for tensor in coded.values()):
             raise InvalidInputError(f"its tensors are not in the form {form!r}")
         return {name: _finite(name, tensor) for name, tensor in coded.items()}
-    shapes = _shapes(said, form)
-    if set(coded) != set(shapes) | {name + _STEPS for name in shapes}:
-        raise InvalidInputError("its tensors are other ones than its metadata say")
+    laid = {name: _Runs.of(shape) for name, shape in _shapes(said, form).items()}
+    if set(coded) != {_CODES, _STEPS}:
+        raise InvalidInputError(f"it is not in the form {form!r}")
+    dtype = torch.int8 if form == "int8" else torch.uint8
+    sizes = [runs.sizes(form) for runs in laid.values()]
+    codes = _split(coded[_CODES], dtype, [count for count, _ in sizes])
+    steps = _split(coded[_STEPS], torch.bfloat16, [count for _, count in sizes])
     read = _read8 if form == "int8" else _read4
     return {
-        name: _finite(name, _whole(read(coded[name], coded[name + _STEPS], shape), shape))
-        for name, shape in shapes.items()
+        name: _finite(name, runs.unlay(read(own, step, runs)))
+        for (name, runs), own, step in zip(laid.items(), codes, steps, strict=True)
     }
 
 
@@ -103,31 +108,33 @@ def _finite(name: str, tensor: Tensor) -> Tensor:
     return floats
 
 
-def _runs(tensor: Tensor) -> Tensor:
-    """A tensor as [runs, length], along its longer side."""
-    flat = tensor.reshape(tensor.shape[0] if tensor.ndim > 1 else 1, -1)
-    return flat.T.contiguous() if _turned(flat.shape[0], flat.shape[1]) else flat
+class _Runs(NamedTuple):
+    """How a tensor is laid in runs along its longer side."""
 
+    shape: tuple[int, ...]
+    lines: int
+    length: int
+    is_turned: bool
 
-def _whole(runs: Tensor, shape: tuple[int, ...]) -> Tensor:
-    rows, columns = _sides(shape)
-    return (runs.T if _turned(rows, columns) else runs).reshape(shape).contiguous()
+    @staticmethod
+    def of(shape: tuple[int, ...]) -> _Runs:
+        rows = shape[0] if len(shape) > 1 else 1
+        columns = math.prod(shape[1:] if len(shape) > 1 else shape)
+        return _Runs(shape, min(rows, columns), max(rows, columns), rows > columns)
 
+    def lay(self, tensor: Tensor) -> Tensor:
+        """[lines, length]."""
+        flat = tensor.reshape(-1, self.lines if self.is_turned else self.length)
+        return flat.T.contiguous() if self.is_turned else flat
 
-def _sides(shape: tuple[int, ...]) -> tuple[int, int]:
-    rows, columns = (shape[0] if len(shape) > 1 else 1), 1
-    for size in shape[1:] if len(shape) > 1 else shape:
-        columns *= size
-    return rows, columns
+    def unlay(self, runs: Tensor) -> Tensor:
+        return (runs.T if self.is_turned else runs).reshape(self.shape).contiguous()
 
-
-def _turned(rows: int, columns: int) -> bool:
-    return rows > columns
-
-
-def _run_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    rows, columns = _sides(shape)
-    return (columns, rows) if _turned(rows, columns) else (rows, columns)
+    def sizes(self, form: str) -> tuple[int, int]:
+        """How many codes (for "int4", pairs of codes) and steps there are."""
+        if form == "int8":
+            return self.lines * self.length, self.lines
+        return self.lines * -(-self.length // 2), self.lines * -(-self.length // GROUP)
 
 
 def _step(runs: Tensor, most: int) -> Tensor:
@@ -143,44 +150,31 @@ def _codes8(runs: Tensor) -> tuple[Tensor, Tensor]:
     return codes.to(torch.int8), step.to(torch.bfloat16)
 
 
-def _read8(codes: Tensor, steps: Tensor, shape: tuple[int, ...]) -> Tensor:
-    runs, length = _run_shape(shape)
-    _expect(codes, torch.int8, (runs, length))
-    _expect(steps, torch.bfloat16, (runs, 1))
-    return codes.float() * steps.float()
+def _read8(codes: Tensor, steps: Tensor, runs: _Runs) -> Tensor:
+    return codes.view(runs.lines, runs.length).float() * steps.view(runs.lines, 1).float()
 
 
 def _codes4(runs: Tensor) -> tuple[Tensor, Tensor]:
     """uint8 [runs, half of the length], the first of a pair low; bfloat16 [runs, groups]."""
     count, length = runs.shape
-    groups, group = _groups(length)
-    grouped = pad(runs, (0, groups * group - length)).view(count, groups, group)
+    grouped = pad(runs, (0, -length % GROUP)).view(count, -1, GROUP)
     step = _step(grouped, 7)
     codes = ((grouped / step).round_().clamp_(-7, 7) + 8).to(torch.uint8)
-    flat = codes.view(count, -1)[:, :length]
-    flat = pad(flat, (0, length % 2), value=8)
+    flat = codes.view(count, -1)[:, : length + length % 2]
     return flat[:, ::2] | flat[:, 1::2] << 4, step[..., 0].to(torch.bfloat16)
 
 
-def _read4(pairs: Tensor, steps: Tensor, shape: tuple[int, ...]) -> Tensor:
-    runs, length = _run_shape(shape)
-    groups, group = _groups(length)
-    _expect(pairs, torch.uint8, (runs, (length + 1) // 2))
-    _expect(steps, torch.bfloat16, (runs, groups))
-    codes = torch.stack((pairs & 15, pairs >> 4), -1).view(runs, -1)[:, :length]
-    wide = steps.float().repeat_interleave(group, dim=1)[:, :length]
+def _read4(pairs: Tensor, steps: Tensor, runs: _Runs) -> Tensor:
+    pairs = pairs.view(runs.lines, -1)
+    codes = torch.stack((pairs & 15, pairs >> 4), -1).view(runs.lines, -1)[:, : runs.length]
+    wide = steps.view(runs.lines, -1).float().repeat_interleave(GROUP, dim=1)[:, : runs.length]
     return (codes.float() - 8) * wide
 
 
-def _groups(length: int) -> tuple[int, int]:
-    """How many groups, and how long: a single one may be shorter."""
-    group = min(length, GROUP)
-    return -(-length // group), group
-
-
-def _expect(tensor: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
-    if tensor.dtype != dtype or tuple(tensor.shape) != shape:
-        raise InvalidInputError("a tensor of codes or steps does not have the size that it must")
+def _split(tensor: Tensor, dtype: torch.dtype, sizes: list[int]) -> tuple[Tensor, ...]:
+    if tensor.dtype != dtype or tuple(tensor.shape) != (sum(sizes),):
+        raise InvalidInputError("its codes or steps are not as many as its shapes want")
+    return torch.split(tensor, sizes)
 
 
 def _shapes(said: Mapping[str, str], form: str) -> dict[str, tuple[int, ...]]:
@@ -190,7 +184,9 @@ def _shapes(said: Mapping[str, str], form: str) -> dict[str, tuple[int, ...]]:
         raise InvalidInputError("its metadata do not say the shapes of its tensors") from error
     if said.get("form") != form or not isinstance(named, dict):
         raise InvalidInputError(f"it is not in the form {form!r}")
-    return {str(name): _shape(shape) for name, shape in named.items()}
+    for name in named:
+        check_name(name)
+    return {name: _shape(named[name]) for name in sorted(named)}
 
 
 def _shape(shape: object) -> tuple[int, ...]:

@@ -74,7 +74,7 @@ def write(tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> bytes:
     header: dict[str, object] = {"__metadata__": dict(sorted(said.items()))}
     end = 0
     for name, tensor in zip(order, halves, strict=True):
-        _check_name(name)
+        check_name(name)
         if tensor.dtype not in _NAMES or not tensor.numel():
             raise InvalidInputError(f"tensor {name!r} is empty, or of dtype {tensor.dtype}")
         start, end = end, end + tensor.nbytes
@@ -140,7 +140,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _place(name: str, said: object) -> _Place:
-    _check_name(name)
+    check_name(name)
     match said:
         case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [start, stop], **rest}:
             if rest or dtype not in _DTYPES or len(shape) > _MOST_SIZES:
@@ -157,6 +157,7 @@ def _place(name: str, said: object) -> _Place:
     return _Place(name, _DTYPES[dtype], tuple(shape), start, stop)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise InvalidInputError for what no tensor here is called: a path, control characters."""
     if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
         raise InvalidInputError(f"{name[:80]!r} is no name of a tensor")
