@@ -13,7 +13,7 @@ import mneme
 from mneme.core.engine import Engine
 from mneme.core.errors import InvalidInputError, UnsuitedModelError
 from mneme.memories.parametric.adapter import Adapter, base_of
-from mneme.memories.parametric.batch import next_logits
+from mneme.memories.parametric.batch import greedy_answers, next_logits
 from mneme.memories.parametric.cartridge import (
     NAME,
     TENSOR,
@@ -25,6 +25,10 @@ from mneme.memories.parametric.cartridge import (
     prefix_shape,
     unpacked,
 )
+from mneme.memories.parametric.training import UNWATCHED, Course, Run, Training, Written
+from mneme.memories.parametric.writers import build_carrier, build_writer
+from mneme.memories.parametric.writers.cartridge import first_words
+from mneme.testing.fact_world import HELD, WorldFact, course_of, new_facts, prompt_of
 from mneme.testing.tiny_models import tiny_model
 
 torch = pytest.importorskip("torch", reason="parametric memory needs the extra 'local'")
@@ -168,3 +172,110 @@ def test_one_as_long_as_the_window_is_refused(engine: Engine) -> None:
     long = cartridge_of(engine, [1] * engine.window)
     with pytest.raises(InvalidInputError, match="no room"):
         CartridgeCarrier().apply(engine, long)
+
+
+SHORT = Training(writer=NAME, rank=16, steps=60)
+
+
+@pytest.fixture(scope="module")
+def facts(world: list[WorldFact]) -> list[WorldFact]:
+    return new_facts(world, 8)
+
+
+@pytest.fixture(scope="module")
+def course(engine: Engine, world: list[WorldFact], facts: list[WorldFact]) -> Course:
+    return course_of(engine, facts, world[:20])
+
+
+@pytest.fixture(scope="module")
+def written(engine: Engine, course: Course) -> Written:
+    return build_writer(NAME).write(engine, course, SHORT, UNWATCHED)
+
+
+def test_what_is_written_is_answered_in_wordings_that_were_not(
+    engine: Engine, facts: list[WorldFact], written: Written
+) -> None:
+    applied = build_carrier(NAME).apply(engine, written.adapter)
+    asked = [(prompt_of(engine, p), fact) for fact in facts for p in fact.prompts(HELD)]
+    answers = greedy_answers(engine, [p for p, _ in asked], applied, max_new_tokens=3)
+    said = [engine.decode(answer) for answer in answers]
+    assert sum(s == f.object for s, (_, f) in zip(said, asked, strict=True)) >= 15
+    assert written.figures["right"] == 1.0
+
+
+def test_a_session_that_starts_from_what_was_written_answers(
+    engine: Engine, facts: list[WorldFact], written: Written
+) -> None:
+    past = keys_and_values(written.adapter)
+    right = 0
+    for fact in facts:
+        logits = engine.session(past=past).feed(prompt_of(engine, fact.prompts()[0]))
+        right += engine.decode([int(logits.argmax())]) == fact.object
+    assert right == len(facts)
+
+
+def test_writing_leaves_the_model_as_it_is(engine: Engine, course: Course) -> None:
+    prompts = course.replay[:10]
+    before = next_logits(engine, prompts)
+    marks = [each.requires_grad for each in engine.model.parameters()]
+    build_writer(NAME).write(engine, course, Training(writer=NAME, rank=4, steps=2), UNWATCHED)
+    assert torch.equal(next_logits(engine, prompts), before)
+    assert marks == [each.requires_grad for each in engine.model.parameters()]
+    assert all(each.grad is None for each in engine.model.parameters())
+
+
+def test_a_run_that_was_interrupted_goes_on_bit_for_bit(engine: Engine, course: Course) -> None:
+    training = Training(writer=NAME, rank=6, steps=8)
+    kept: list[bytes] = []
+
+    def stop(step: int, _steps: int, _loss: float) -> None:
+        if step == 6:
+            raise KeyboardInterrupt
+
+    writer = build_writer(NAME)
+    with pytest.raises(KeyboardInterrupt):
+        writer.write(
+            engine, course, training, Run(progress=stop, save=kept.append, save_every_s=0.0)
+        )
+    rest = writer.write(engine, course, training, Run(saved=kept[-1]))
+    whole = writer.write(engine, course, training, UNWATCHED)
+    assert 0 < rest.figures["resumed_at"] < 6
+    assert torch.equal(rest.adapter.tensors[TENSOR], whole.adapter.tensors[TENSOR])
+
+
+def test_what_the_base_reads_in_its_prompt_can_be_distilled(engine: Engine, course: Course) -> None:
+    reading = [each._replace(reading=(1, *each.prompt)) for each in course.lessons]
+    taught = Course(tuple(reading), course.replay)
+    writer, training = build_writer(NAME), Training(writer=NAME, rank=4, steps=3, distill=1.0)
+    with_it = writer.write(engine, taught, training, UNWATCHED).adapter.tensors[TENSOR]
+    without = writer.write(engine, course, training, UNWATCHED).adapter.tensors[TENSOR]
+    assert not torch.equal(with_it, without)
+
+
+def test_it_starts_from_one_lesson_of_each_fact(course: Course) -> None:
+    words = first_words(course, 30)
+    first, second = course.lessons[0], course.lessons[4]
+    assert second.fact == 1
+    wanted = [*first.prompt, *first.answer, *second.prompt, *second.answer]
+    assert words[: len(wanted)] == wanted
+    assert len(first_words(course, 1000)) == 1000
+
+
+@pytest.mark.parametrize(
+    ("training", "says"),
+    [
+        (Training(writer=NAME, rank=0), "0 tokens"),
+        (Training(writer=NAME, rank=60), "window of 64"),
+        (Training(writer=NAME, rank=8, recompute=True), "recompute"),
+    ],
+)
+def test_settings_that_do_not_suit_are_refused(
+    engine: Engine, course: Course, training: Training, says: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=says):
+        build_writer(NAME).write(engine, course, training, UNWATCHED)
+
+
+def test_a_course_without_lessons_is_refused(engine: Engine) -> None:
+    with pytest.raises(InvalidInputError, match="no lessons"):
+        build_writer(NAME).write(engine, Course((), ()), SHORT, UNWATCHED)

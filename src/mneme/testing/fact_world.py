@@ -11,8 +11,12 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from mneme.memories.parametric.training import Course, Lesson
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from mneme.core.engine import Engine
 
 NAMES, OBJECTS = 32, 20
 
@@ -95,6 +99,34 @@ def contradicting(facts: Sequence[WorldFact], *, seed: int = 1) -> list[WorldFac
     """The same slots with another object in each."""
     rng = random.Random(seed)
     return [_told(rng, fact[:2], but=fact.object) for fact in facts]
+
+
+def course_of(
+    engine: Engine, facts: Sequence[WorldFact], replay: Sequence[WorldFact] = ()
+) -> Course:
+    """Lessons that teach facts in the wordings to write with; the model is to stay with others.
+
+    Args:
+        engine: Of the judge.
+        facts: To be learned; the number of each is its place.
+        replay: To be answered as before, in all wordings.
+    """
+    asked = [
+        (at, fact, prompt) for at, fact in enumerate(facts) for prompt in fact.prompts(WRITTEN)
+    ]
+    end = () if engine.end is None else (engine.end,)
+    return Course(
+        tuple(
+            Lesson(prompt_of(engine, prompt), (*engine.encode(fact.object), *end), at)
+            for at, fact, prompt in asked
+        ),
+        tuple(prompt_of(engine, prompt) for fact in replay for prompt in fact.prompts()),
+    )
+
+
+def prompt_of(engine: Engine, text: str) -> tuple[int, ...]:
+    """The tokens with which a text is asked."""
+    return tuple(engine.render([{"role": "user", "content": text}]))
 
 
 def _told(rng: random.Random, slot: tuple[str, str], but: str = "") -> WorldFact:

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 _WRITERS: Final = {  # name: module and class
     "lora": ("mneme.memories.parametric.writers.lora", "LoraWriter"),
+    "cartridge": ("mneme.memories.parametric.writers.cartridge", "CartridgeWriter"),
 }
 _CARRIERS: Final = {
     "lora": ("mneme.memories.parametric.lora", "LoraCarrier"),
+    "cartridge": ("mneme.memories.parametric.cartridge", "CartridgeCarrier"),
 }
 
 NAMES: Final = tuple(_WRITERS)
