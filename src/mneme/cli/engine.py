@@ -68,7 +68,7 @@ def chat(
     given = opt.given(
         budget_tokens=budget_tokens, max_new_tokens=max_new_tokens, policy=policy, keep=keep
     )
-    with _attached(store, model, url, key) as (memory, engine):
+    with attached(store, model, url, key) as (memory, engine):
         space = memory.namespace(namespace)
         if question:
             _ask(space, engine, [_user(" ".join(question))], given | {"remember": remember},
@@ -101,7 +101,7 @@ def promote(
 ) -> None:
     """Let a model read cubes once: their keys and values are kept and need no prefill again."""
     with (
-        _attached(store, model, url, key) as (memory, engine),
+        attached(store, model, url, key) as (memory, engine),
         progress_bar("promote", quiet=as_json) as progress,
     ):
         made = memory.namespace(namespace).promote(
@@ -147,7 +147,7 @@ def prove(
     as_json: opt.Json = False,
 ) -> None:
     """Measure whether promoted texts may be moved in prompts of a model; if so, they are."""
-    with _attached(store, model, None, None) as (memory, engine):
+    with attached(store, model) as (memory, engine):
         proof = memory.prove(engine)  # type: ignore[arg-type]  # no url, so it is no remote one
     if as_json:
         render.print_json(render.whole(proof))
@@ -161,8 +161,8 @@ def prove(
 
 
 @contextmanager
-def _attached(
-    store: str | None, model: str, url: str | None, key: str | None
+def attached(
+    store: str | None, model: str, url: str | None = None, key: str | None = None
 ) -> Iterator[tuple[MemoryOS, Engine | RemoteEngine]]:
     """A store with a model attached."""
     import mneme

@@ -95,6 +95,8 @@ def payload(cube: MemCube) -> str:
         return preview(cube.text)
     facts = cube.metadata
     size = f"{facts.get('bytes', 0) / 1e6:.1f} MB" if facts.get("bytes") else "no bytes here"
+    if cube.kind == "parametric":
+        return f"{cube.kind}: {facts.get('facts', 0)} facts as {facts.get('form')}, {size}"
     return f"{cube.kind}: {facts.get('tokens', 0)} tokens as {facts.get('form')}, {size}"
 
 
