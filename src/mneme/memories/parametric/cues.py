@@ -37,8 +37,12 @@ _MANNER: Final = frozenset({"how", "why", "when"})
 
 
 class Asking(Protocol):
-    """How one relation is said and asked for: templates with {s} and {o}; `own_`: with "I"."""
+    """How a relation is said and asked for: templates with {s} and {o}; `own_`: with "I"."""
 
+    @property
+    def relation(self) -> str: ...
+    @property
+    def synonyms(self) -> Sequence[str]: ...
     @property
     def statements(self) -> Sequence[str]: ...
     @property
@@ -129,14 +133,15 @@ class Cues:
         self._known: dict[str, _Known] = {}
         self._with: dict[Placed, set[str]] = defaultdict(set)
 
-    def __contains__(self, relation: str) -> bool:
-        return relation in self._known
-
     def add(self, relation: str, asking: Asking) -> None:
-        """A relation of the bank; once is enough, also for those of which no fact is known.
+        """A relation, also one of which no fact is known: it competes for questions.
 
-        These compete: a question that asks for one of them asks for no other.
+        Args:
+            relation: What `exact` and `near` call it; again is no error.
+            asking: Its templates.
         """
+        if relation in self._known:
+            return
         known = self._known[relation] = _Known()
         for template in _templates(asking):
             self._exact[template].add(relation)
@@ -200,4 +205,5 @@ def _templates(asking: Asking) -> Iterable[Tokens]:
     own = (*asking.own_statements, *asking.own_questions, *asking.own_held)
     forms = [template_of(text, own=False) for text in told]
     forms += [template_of(text, own=True) for text in own]
+    forms += [template_of(f"what is {{s}}'s {name}", own=False) for name in asking.synonyms]
     return [form for form in forms if SUBJECT in form]

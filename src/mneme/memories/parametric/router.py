@@ -44,7 +44,8 @@ class Bank(Protocol):
 
     @property
     def relations(self) -> Iterable[str]: ...
-    def of(self, relation: str) -> Asking: ...
+    def name_of(self, relation: str) -> str | None: ...
+    def of(self, relation: str, thing: str = "") -> Asking: ...
 
 
 class Match(NamedTuple):
@@ -99,15 +100,15 @@ class RouterIndex:
         self._puts += 1
         self._order[shard], self._ledgers[shard] = self._puts, ledger
         for entry in ledger.entries:
-            if entry.fact.relation not in self._cues:
-                self._cues.add(entry.fact.relation, self._bank.of(entry.fact.relation))
-            self._where.add(Place(shard, entry), self._own_words(entry))
+            place = Place(shard, entry, self._relation(entry))
+            self._where.add(place, self._own_words(place))
 
     def drop(self, shard: str) -> None:
         """Route to it no more; an unknown one is no error."""
         self._order.pop(shard, None)
         for entry in self._ledgers.pop(shard, FactLedger()).entries:
-            self._where.remove(Place(shard, entry), self._own_words(entry))
+            place = Place(shard, entry, self._relation(entry))
+            self._where.remove(place, self._own_words(place))
 
     def shards(self) -> tuple[str, ...]:
         """Those that are routed to, in the order in which they were put."""
@@ -174,9 +175,23 @@ class RouterIndex:
             return "several things are known that answer it"
         return Match(newest.shard, newest.entry, clause)
 
-    def _own_words(self, entry: Entry) -> list[str]:
+    def _relation(self, entry: Entry) -> str:
+        """The bank's name of an entry's relation.
+
+        One that the bank has no name for is asked for as its object wants it ("when", "where"): it
+        is a relation of its own for each way.
+        """
+        said, thing = entry.fact.relation, entry.fact.object
+        name = self._bank.name_of(said)
+        asking = self._bank.of(said, thing)
+        relation = name or " / ".join((said, *asking.questions))
+        self._cues.add(relation, asking)
+        return relation
+
+    def _own_words(self, place: Place) -> list[str]:
         """Prompts of an entry that the bank would not make: they ask for this entry alone."""
-        relation, subject = entry.fact.relation, entry.fact.subject
+        entry, relation = place.entry, place.relation
+        subject = entry.fact.subject
         own = subject == SELF
         return [
             prompt

@@ -27,10 +27,14 @@ _NOBODY: Final = frozenset(_PRONOUNS.split())
 
 
 class Place(NamedTuple):
-    """An entry of the ledger of a shard."""
+    """An entry of the ledger of a shard.
+
+    relation: As the bank calls it, whatever the fact calls it.
+    """
 
     shard: str
     entry: Entry
+    relation: str
 
 
 class Whereabouts:
@@ -54,7 +58,7 @@ class Whereabouts:
         if name not in self._slots:
             self._slots[name] = {}
             self._lengths[name[0]][len(name)] += 1
-        self._slots[name].setdefault(place.entry.fact.relation, []).append(place)
+        self._slots[name].setdefault(place.relation, []).append(place)
         for form in _forms(name, prompts):
             self._prompts.setdefault(form, []).append(place)
 
@@ -64,7 +68,7 @@ class Whereabouts:
         if name is None:
             return
         slots = self._slots[name]
-        _take(slots, place.entry.fact.relation, place)
+        _take(slots, place.relation, place)
         for form in _forms(name, prompts):
             _take(self._prompts, form, place)
         if not slots:
