@@ -195,14 +195,19 @@ def _json(part: str, said: Mapping[str, Any]) -> bytes:
         raise InvalidInputError(f"what {part} shall say is no JSON: {error}") from error
 
 
+def json_object(data: bytes | memoryview) -> dict[str, Any]:
+    """A JSON object; raises ValueError or RecursionError for anything else."""
+    said = json.loads(bytes(data), parse_constant=_no_number)
+    if not isinstance(said, dict):
+        raise ValueError("it is no object")  # noqa: TRY004 (a value of the wrong kind)
+    return said
+
+
 def _object(part: str, data: memoryview) -> dict[str, Any]:
     try:
-        said = json.loads(bytes(data), parse_constant=_no_number)
+        return json_object(data)
     except (ValueError, RecursionError) as error:
-        raise StoreCorruptError(f"{part} of an adapter is no JSON") from error
-    if not isinstance(said, dict):
-        raise StoreCorruptError(f"{part} of an adapter is no JSON object")
-    return said
+        raise StoreCorruptError(f"{part} of an adapter is no JSON object") from error
 
 
 def _no_number(text: str) -> float:

@@ -87,7 +87,7 @@ class FactLedger:
         """
         try:
             return FactLedger(tuple(_entry(json.loads(ln)) for ln in bytes(data).splitlines()))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise StoreCorruptError(f"a ledger of facts cannot be read: {error}") from error
 
 
