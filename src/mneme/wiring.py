@@ -42,6 +42,7 @@ _log = getLogger(__name__)
 _SECRET = "secret"  # the name under which a store keeps the key of its hashes
 _SECRET_BYTES = 32
 _ACTIVATION = "activation"  # the folder of blocks within that of a store
+_PARAMETRIC = "parametric"  # that of adapters
 _REMOTE = ("openai", "ollama")
 _LLM_PACKAGES = ("httpx2", "fastjsonschema")
 _ENGINE_PACKAGES = ("torch", "transformers", "safetensors", "accelerate", "xxhash")
@@ -59,6 +60,7 @@ class Outside:
         inline: Whether writes wait for that embedder's vectors.
         model: Used instead of the language model that the settings name.
         blobs: Where files of blocks lie, instead of where the settings say, the nearest first.
+        adapters: Where files of adapters lie, instead of beside the store.
     """
 
     clock: Clock = field(default_factory=SystemClock)
@@ -68,6 +70,7 @@ class Outside:
     inline: bool = True
     model: LanguageModel | None = None
     blobs: tuple[BlobStore, ...] | None = None
+    adapters: BlobStore | None = None
 
 
 def build(
@@ -98,6 +101,7 @@ def build(
         vfs=outside.vfs,
     )
     clock = outside.clock
+    near = _adapters_in(store.folder)
     parts = Parts(
         store=store,
         clock=clock,
@@ -114,6 +118,8 @@ def build(
         blobs=_blobs(settings, store, outside.random_bytes)
         if outside.blobs is None
         else outside.blobs,
+        adapters=near if outside.adapters is None else outside.adapters,
+        adapters_in=_adapters_in,
     )
     vault = Vault(parts, index_bytes=settings.index_bytes)
     vault.blocks.tidy()
@@ -143,6 +149,11 @@ def _blobs(
     from mneme.backends.blobs.redis import RedisBlobs
 
     return (near, RedisBlobs(settings.kv_remote, store=space_of(store, random_bytes)))
+
+
+def _adapters_in(folder: Path) -> BlobStore:
+    """Where files of adapters lie: beside the store. They are synced: to make them anew is dear."""
+    return FolderBlobs(folder / _PARAMETRIC)
 
 
 def block_folder(folder: str | Path) -> BlobStore:

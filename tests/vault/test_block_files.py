@@ -46,7 +46,7 @@ def test_a_place_that_is_down_gets_its_turn(
     places.far.down = True
     receipt = owner.erase(parcel.id)
     assert receipt.pending == (
-        "files of blocks in a place that does not answer, or is not set up here: remote",
+        "files in a place that does not answer, or is not set up here: remote",
     )
     assert not receipt.complete
     assert receipt.rows["block"] == len(names_of(TEXT))

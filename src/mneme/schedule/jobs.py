@@ -120,7 +120,7 @@ class Jobs:
         missed = self._vault.blocks.sweep()
         if missed:
             raise BackendUnavailableError(
-                f"files of blocks that went are still in {', '.join(missed)}, which does not "
+                f"files of what went are still in {', '.join(missed)}, which does not "
                 "answer or is not set up here"
             )
 

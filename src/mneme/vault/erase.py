@@ -7,7 +7,7 @@ finished by whoever opens the store next.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,9 @@ from mneme.core.errors import (
 )
 from mneme.core.lifecycle import State
 from mneme.vault import audit
-from mneme.vault.stale import ACTIVATION, CARRIES, enqueue_sweep
+from mneme.vault.adapter_writer import AdapterWriter
+from mneme.vault.rebuild import promise_again, remainders
+from mneme.vault.stale import CARRIES, enqueue_sweep
 from mneme.vault.sweep import count_files, look_for_orphans, sweep
 from mneme.vault.write import RULES, SOURCE, enqueue_reading
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from mneme.core.rows import BlockRow, Condition, Namespace, TextRow, VersionRow
+    from mneme.core.rows import AdapterFile, BlockRow, Condition, Namespace, TextRow, VersionRow
     from mneme.core.store import Transaction
     from mneme.vault.life import Lives
     from mneme.vault.parts import Parts
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 SCRUB = "scrub"  # the job that leaves no byte of what was deleted
 
 _PENDING = "bytes in the log, which a reader still uses or the disk has no room to fold"
-_UNREACHED = "files of blocks in a place that does not answer, or is not set up here"
+_UNREACHED = "files in a place that does not answer, or is not set up here"
 _ALL_STATES = tuple(s.value for s in State)
 _MOST_PATTERNS = 48
 _PATTERN_CHARS = 48
@@ -50,13 +52,15 @@ class ErasureReceipt:
 
     Attributes:
         erased: Ids of the cubes that went, those that derived from the target included.
-        rebuilt: Ids of cubes that were made again without what went.
+        rebuilt: Ids of the cubes that take the places of shards that went: promised in the same
+            transaction, for a job to write them again from what they carried besides.
         rows: How many rows went, by table.
         checked: What was looked for afterwards: bytes patterns of texts, vectors and tokens, and
             how many of them were found in the files ("found" is 0 unless another cube says the
-            same); files of blocks by name, and how many of them were found in any place.
+            same; tensors are not searched); files of blocks and adapters by name, and how many of
+            them were found in any place.
         pending: What is still to be done, by a job; empty when all bytes are gone, those of files
-            of blocks that were let go of before included.
+            that were let go of before included.
         not_reached: Copies that were made before and that this erasure cannot change.
         audit_hash: The head of the audit chain, which contains the erasure.
     """
@@ -82,6 +86,7 @@ class Eraser:
 
     def __init__(self, parts: Parts, lives: Lives) -> None:
         self._parts, self._lives = parts, lives
+        self._shards = AdapterWriter(parts, lives)
         self.caches: list[Callable[[str], None]] = []  # each lets go of a namespace's content
 
     def erase(
@@ -97,26 +102,22 @@ class Eraser:
             CubeNotFoundError: One of the ids is not there; nothing was erased.
             ForbiddenError: One of the cubes is held; nothing was erased.
         """
+        now, rebuilt = self._parts.clock.now_us(), tuple[str, ...]()
         rows: dict[str, int] = {}
-        now = self._parts.clock.now_us()
         with self._parts.store.write() as tx:
             doomed, known = self.doomed(tx, path, ids, conditions)
             patterns = _patterns([t for row in doomed for t in _texts(tx, row)])
             patterns += _row_patterns(tx, doomed)[: _MOST_PATTERNS - len(patterns)]
             copies = self._copies(tx, known, doomed)
-            held = {b.name: b for row in doomed for b in tx.blocks.of_cube(row.key)}
+            held = _Held.of(tx, doomed)
             if known is not None and doomed:
-                namespace = tx.cubes.touch_namespace(path)
-                self._read_again(tx, path, namespace, doomed)
-                for row in doomed:
-                    self._lives.reopen(tx, path, namespace, row.key)
-                for row in doomed:
-                    for table, count in tx.erase(namespace.seq, row.key).items():
-                        rows[table] = rows.get(table, 0) + count
+                left = remainders(tx, known, doomed, set(ids or ()))
+                rows = self._delete(tx, path, doomed)
+                rebuilt = promise_again(tx, self._shards, path, now, left)
                 tx.ledger.enqueue(SCRUB, SCRUB, "{}", now + _RETRY_US)
-            blocks = [held[name] for name in sorted(set(held) - tx.blocks.present(held))]
-            patterns += _token_patterns(tx, blocks)
-            if blocks:
+            gone = held.without(tx)
+            patterns += _token_patterns(tx, gone.blocks)
+            if gone.names:
                 enqueue_sweep(tx, now)
             changes = [audit.Change("erase", path, row.id, row.version, "") for row in doomed]
             head = audit.append(tx.ledger, changes, at=now, actor=self._parts.actor)
@@ -126,15 +127,27 @@ class Eraser:
         missed = self._sweep(doomed)
         return ErasureReceipt(
             erased=tuple(row.id for row in doomed),
-            rebuilt=(),
+            rebuilt=rebuilt,
             rows=rows,
-            checked=self._check(patterns, [block.name for block in blocks]),
+            checked=self._check(patterns, gone.names),
             pending=(*(() if done else (_PENDING,)), *missed),
             not_reached=copies,
             reason=reason,
             at=from_us(now),
             audit_hash=head,
         )
+
+    def _delete(self, tx: Transaction, path: str, doomed: Sequence[VersionRow]) -> dict[str, int]:
+        """Delete all rows of cubes; how many, by table."""
+        rows: dict[str, int] = {}
+        namespace = tx.cubes.touch_namespace(path)
+        self._read_again(tx, path, namespace, doomed)
+        for row in doomed:
+            self._lives.reopen(tx, path, namespace, row.key)
+        for row in doomed:
+            for table, count in tx.erase(namespace.seq, row.key).items():
+                rows[table] = rows.get(table, 0) + count
+        return rows
 
     def doomed(
         self,
@@ -210,7 +223,7 @@ class Eraser:
 
     def _sweep(self, doomed: Sequence[VersionRow]) -> tuple[str, ...]:
         """Remove the files of what went, as far as their places answer; what is left to be done."""
-        if any(row.kind == ACTIVATION for row in doomed):
+        if any(row.kind != "plaintext" for row in doomed):
             look_for_orphans(self._parts)
         missed = sweep(self._parts)
         return tuple(f"{_UNREACHED}: {name}" for name in missed)
@@ -222,6 +235,34 @@ class Eraser:
             "files": len(files),
             "files_found": count_files(self._parts, files),
         }
+
+
+class _Held(NamedTuple):
+    """Files that cubes hold."""
+
+    blocks: list[BlockRow]
+    adapters: list[AdapterFile]
+
+    @classmethod
+    def of(cls, tx: Transaction, doomed: Sequence[VersionRow]) -> _Held:
+        """Each once, by name."""
+        blocks = {b.name: b for row in doomed for b in tx.blocks.of_cube(row.key)}
+        adapters = {f.name: f for row in doomed for f in tx.adapters.of_cube(row.key)}
+        return cls([blocks[n] for n in sorted(blocks)], [adapters[n] for n in sorted(adapters)])
+
+    def without(self, tx: Transaction) -> _Held:
+        """Those that no cube holds any longer."""
+        blocks = tx.blocks.present(each.name for each in self.blocks)
+        adapters = tx.adapters.present(each.name for each in self.adapters)
+        return _Held(
+            [each for each in self.blocks if each.name not in blocks],
+            [each for each in self.adapters if each.name not in adapters],
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the files."""
+        return [block.name for block in self.blocks] + [file.name for file in self.adapters]
 
 
 def _texts(tx: Transaction, row: VersionRow) -> list[TextRow]:

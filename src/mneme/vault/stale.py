@@ -15,7 +15,7 @@ from mneme.core.lifecycle import HIDDEN, State
 from mneme.vault.codec import canonical_json, sources_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mneme.core.rows import Namespace, VersionRow
     from mneme.core.store import Transaction
@@ -70,7 +70,9 @@ def check_usable(row: VersionRow) -> None:
         )
 
 
-def ended(row: VersionRow, why: str, detail: object = True) -> VersionRow:
+def ended(
+    row: VersionRow, why: str, detail: object = True, extra: Mapping[str, Any] | None = None
+) -> VersionRow:
     """The next version of a carrier that is used no longer: archived.
 
     Blocks are let go of. The files of an adapter that is stale stay for its history.
@@ -78,8 +80,8 @@ def ended(row: VersionRow, why: str, detail: object = True) -> VersionRow:
     facts = {name: value for name, value in facts_of(row).items() if name not in _ENDS}
     if row.kind == ACTIVATION or why != STALE:
         facts |= _EMPTY[row.kind]
-    facts[why] = detail
-    row = row._replace(metadata=canonical_json(facts))
+        facts.pop(PROMISED, None)
+    row = row._replace(metadata=canonical_json({**facts, **(extra or {}), why: detail}))
     if row.state in HIDDEN:
         return row._replace(prior_state=State.ARCHIVED.value)
     return row._replace(state=State.ARCHIVED.value)

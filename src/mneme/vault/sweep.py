@@ -122,7 +122,7 @@ def _sweep_adapters(parts: Parts, now: int) -> tuple[str, ...]:
     with parts.store.write() as tx:
         due = [name for name in tx.outbox.doomed(now) if is_adapter_file(name)]
         if not _drop(place, sorted(set(due) - tx.adapters.present(due))):
-            return (place.name,)
+            return (f"{PARAMETRIC} {place.name}",)
         tx.outbox.undoom(due)
     return ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mneme.vault.adapters import Adapters
 from mneme.vault.blocks import Blocks
 from mneme.vault.erase import Eraser
 from mneme.vault.find import Finder
@@ -28,6 +29,7 @@ class Vault:
         lives: Further versions and changes of state.
         eraser: Erasure with a receipt.
         blocks: Activation cubes, and the blocks of keys and values that they hold.
+        adapters: Parametric cubes, and the files that their versions hold.
         mover: Whole cubes out of the store and into it.
         upkeep: Vectors, rebuilding, checks, copies.
     """
@@ -39,6 +41,7 @@ class Vault:
         self.finder = Finder(parts, index_bytes)
         self.lives = Lives(parts)
         self.blocks = Blocks(parts, self.lives)
+        self.adapters = Adapters(parts, self.lives)
         self.mover = Mover(parts)
         self.eraser = Eraser(parts, self.lives)
         self.upkeep = Upkeep(parts, self.finder)
