@@ -55,6 +55,25 @@ WORDINGS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 WRITTEN, HELD = (0, 1, 3, 4), (2, 5)  # wordings to write with, and to ask with
+_STATED: Final = 3  # so many of the wordings state it; the others ask
+
+
+def _templates(relation: str, numbers: Sequence[int]) -> list[str]:
+    return [
+        f"{WORDINGS[relation][number]} {{o}}" if number < _STATED else WORDINGS[relation][number]
+        for number in numbers
+    ]
+
+
+# As `phrasings.bank_of` takes it: nothing but the wordings, those to ask with held back.
+WORLD_PHRASINGS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
+    relation: {
+        "statements": [each for each in _templates(relation, WRITTEN) if "{o}" in each],
+        "questions": [each for each in _templates(relation, WRITTEN) if "{o}" not in each],
+        "held": _templates(relation, HELD),
+    }
+    for relation in WORDINGS
+}
 
 
 class WorldFact(NamedTuple):

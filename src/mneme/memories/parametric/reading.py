@@ -1,0 +1,207 @@
+"""Statements and questions read by the templates that would make them: text to triples and back.
+
+In: text of one sentence. Out: subject, relation, object. Nothing is guessed: a text that no
+template fits word by word, or whose parts do not look like a subject and an object, is not read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mneme.memories.parametric.facts import SELF
+from mneme.memories.parametric.templates import Phrasing, Triple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_ADVERBS: Final = (
+    r"(?: (?:now|currently|also|still|just|really|recently|usually|always|actually|mostly|often"
+    r"|finally|truly|absolutely|definitely|mainly|especially|already|only|once))*"
+)
+_NOT_PLAIN: Final = frozenset(
+    "i am is are not does do don't can't cannot have has my the of s favourite colour e mail".split()
+)
+_NO_SUBJECT: Final = re.compile(
+    r"(?:he|she|it|they|we|you|i|this|that|these|those|there|here|who|what|which|when|where|why|how"
+    r"|if|because|since|although|though|and|but|so|or|his|her|their|its|your|an?|every|everyone"
+    r"|everybody|each|some|someone|somebody|no|nobody|one|no-one|none|nothing|any|anyone|most|many"
+    r"|maybe|perhaps|probably|please|remember|yes|then|yesterday|today|tomorrow|as|while|after"
+    r"|before|once|only|not|let|dear|hi|hello|hey|well|oh)\b",
+    re.IGNORECASE,
+)
+_IN_SUBJECT: Final = re.compile(
+    r"[,;:!?\n\"“”]|[.] |\b(?:no longer|never|not|used|that|if|when|who|whom|which|whose|because|but"
+    r"|says?|said|thinks?|thought|hopes?|wish(?:es)?|would|could|might|may|should|will|must|does|do|did"
+    r"|is|are|was|were|has|have|had|knows?|heard|told|tells|believes?|wants?|likes?|i|you|we|they|he"
+    r"|she|than|like|where|how|neither|hardly|rarely|seldom)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+_LEADS: Final = re.compile(r"(?:my|our|the|[^\W\d_a-z]|\d)")
+_NO_OBJECT: Final = re.compile(
+    r"(?:it|this|that|these|those|them|him|me|us|you|not|never|no longer|what|whether|if|how|when"
+    r"|where|why|too|so|as|a lot|a bit|both|there|here|nothing|nobody|none|anything|everything"
+    r"|something|someone|more|less|either|neither|each other|your|and|or|but|is|are|was|be|been"
+    r"|going to|about to|unknown)\b",
+    re.IGNORECASE,
+)
+_CLAUSE: Final = re.compile(
+    r"[;?\n]|[.!] +\S|\s(?:but|because|although|though|unless|whereas|while|if|since he|since she)\s"
+    r"|,\s?(?:so|which|who|where|while|and (?:i|he|she|they|we|it|my|his|her))\b"
+    r"|\sand (?:i|he|she|they|we|it|my|his|her|also|then|is|was|has|works?|lives?|likes?|loves?|owns?"
+    r"|has|plays?|speaks?|drives?|studies|wants?|moved|bought|hates?|uses?)\b",
+    re.IGNORECASE,
+)
+_MOST_WORDS, _MOST_CHARS = 6, 60  # of a subject
+_MOST_OBJECT_WORDS, _MOST_OBJECT = 24, 200
+_MOST_TEXT = 400
+# What may be written otherwise, as `re.escape` leaves it.
+_SWAPS: Final = (
+    (":", "\\ ?:"), ("\\?", "\\ ?\\?"),
+    ("favourite", "favou?rite"), ("colour", "colou?r"), ("e\\-mail", "e-?mail"),
+    ("I\\ am", "I(?:\\ am|['’]?m)"), ("I\\ have", "I(?:\\ have|['’]ve)"),
+    ("does\\ not", "does(?:\\ not|n['’]t)"), ("don't", "do(?:\\ not|n['’]t)"),
+    ("do\\ not", "do(?:\\ not|n['’]t)"), ("can't", "can(?:['’]t|not|\\ not)"),
+    *((f"{word}\\ is", f"{word}(?:\\ is|['’]s)") for word in ("what", "who", "where", "when")),
+)  # fmt: skip
+_PLACES: Final = {
+    "{s}'s ": r"(?P<s>.+?)(?:['’]s|(?<=s)['’])\ ",
+    "{s} is ": rf"(?P<s>.+?)(?:\ is|['’]s){_ADVERBS}\ ",
+    "{s}": rf"(?P<s>.+?){_ADVERBS}",
+    "{a}": r"(?:an?\ )?",
+    "{o}": r"(?P<o>.+)",
+    "{x}": r"(?P<x>[\w’'-]+(?:\ [\w’'-]+){0,3}?)",
+}
+
+
+class _Form(NamedTuple):
+    """A template as a pattern; `core` is a word that a text must have to fit."""
+
+    relation: str
+    pattern: str
+    core: str
+    length: int
+    own: bool
+    thing: str
+
+
+class Reader:
+    """Reads by the phrasings of a bank, in their order."""
+
+    def __init__(self, phrasings: Iterable[Phrasing]) -> None:
+        known = list(phrasings)
+        said = [form for each in known for form in _statements(each)]
+        asked = [form for each in known for form in _questions(each)]
+        self._said = sorted(said, key=lambda form: (-form.length, not form.thing))
+        self._asked = sorted(asked, key=lambda form: -form.length)
+        self._compiled: dict[str, re.Pattern[str]] = {}  # most are never needed
+
+    def read(self, text: str) -> Triple | None:
+        """The triple of a statement, by the longest template that fits."""
+        said = " ".join(text.split())
+        if not said or len(said) > _MOST_TEXT or said.endswith("?"):
+            return None
+        said = said.rstrip("!").removesuffix(".").rstrip()
+        for form, match in self._fits(self._said, said):
+            subject, thing = _subject(form, match), match["o"].strip(" ,")
+            if subject and _is_object(thing) and re.search(form.thing, thing, re.IGNORECASE):
+                return Triple(subject, _relation(form, match), thing)
+        return None
+
+    def asked(self, text: str) -> list[tuple[str, str]]:
+        """Subject and relation of each question that a text is, word by word."""
+        said = " ".join(text.split()).rstrip(" ?:.!")
+        if not said or len(said) > _MOST_TEXT:
+            return []
+        found = (
+            (_subject(form, match), _relation(form, match))
+            for form, match in self._fits(self._asked, said)
+        )
+        return list(dict.fromkeys((who, relation) for who, relation in found if who))
+
+    def _fits(self, forms: list[_Form], said: str) -> Iterator[tuple[_Form, re.Match[str]]]:
+        words = set(re.findall(r"[a-zà-ÿ]+", said.lower()))
+        for form in forms:
+            if not form.core or form.core in words:
+                match = self._pattern(form).fullmatch(said)
+                if match is not None:
+                    yield form, match
+
+    def _pattern(self, form: _Form) -> re.Pattern[str]:
+        found = self._compiled.get(form.pattern)
+        if found is None:
+            found = self._compiled[form.pattern] = re.compile(form.pattern, re.IGNORECASE)
+        return found
+
+
+def _statements(phrasing: Phrasing) -> Iterator[_Form]:
+    def form(template: str, thing: str, *, own: bool) -> _Form:
+        return _form(phrasing.relation, template, thing, own=own)
+
+    for own in (False, True):
+        held = (each for each in phrasing.held_of(own=own) if "{o}" in each)
+        made = phrasing.own_statements if own else phrasing.statements
+        for template in (*made, *held):
+            yield form(template, phrasing.object, own=own)
+    for template, thing in phrasing.reads:
+        yield form(template, thing, own="{s}" not in template)
+
+
+def _questions(phrasing: Phrasing) -> Iterator[_Form]:
+    for own in (False, True):
+        made = phrasing.own_questions if own else phrasing.questions
+        for template in (*made, *phrasing.held_of(own=own)):
+            if "{o}" not in template:
+                yield _form(phrasing.relation, template.rstrip(" ?:"), "", own=own)
+
+
+def _form(relation: str, template: str, thing: str, *, own: bool) -> _Form:
+    literal = re.sub(r"\{\w\}", " ", template)
+    words = [word for word in re.findall(r"[a-zà-ÿ]+", literal.lower()) if word not in _NOT_PLAIN]
+    return _Form(
+        relation, _pattern(template, own=own),
+        max(words, key=len, default=""), len(" ".join(literal.split())), own,
+        thing,
+    )  # fmt: skip
+
+
+def _pattern(template: str, *, own: bool) -> str:
+    said = re.sub(r" (?=[?:])", "", template)
+    made = "".join(
+        _PLACES[part] if part in _PLACES else _literal(part)
+        for part in re.split(r"(\{s\}['’]s |\{s\} is |\{s\}(?= )|\{\w\})", said)
+    )
+    return (
+        re.sub(r"^I(\(.*?\))?(?=\\ )", lambda i: f"I{i[1] or ''}{_ADVERBS}", made) if own else made
+    )
+
+
+def _literal(said: str) -> str:
+    found = re.escape(said).replace("’", "'")
+    for word, any_of in _SWAPS:
+        found = found.replace(word, any_of)
+    return found
+
+
+def _relation(form: _Form, match: re.Match[str]) -> str:
+    return (
+        form.relation.replace("{x}", match["x"].lower())
+        if "{x}" in form.relation
+        else form.relation
+    )
+
+
+def _subject(form: _Form, match: re.Match[str]) -> str:
+    """The subject, if it looks like one; else empty."""
+    if form.own:
+        return SELF
+    found = match["s"].strip()
+    short = 0 < len(found) <= _MOST_CHARS and len(found.split()) <= _MOST_WORDS
+    if not short or _NO_SUBJECT.match(found) or _IN_SUBJECT.search(found):
+        return ""
+    return found if _LEADS.match(found) or " " not in found else ""
+
+
+def _is_object(found: str) -> bool:
+    short = 0 < len(found) <= _MOST_OBJECT and len(found.split()) <= _MOST_OBJECT_WORDS
+    return short and not _NO_OBJECT.match(found) and not _CLAUSE.search(found)

@@ -1,0 +1,216 @@
+"""Facts to prompts: the ways of asking that a fact is written with, and those kept for the proof.
+
+In: facts, a bank of phrasings, and which texts the model can read. Out: the entries of a ledger,
+and the facts that stay text, each with the reason. No prompt of the entries asks for two objects.
+No tensor library is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mneme.memories.parametric.english import head_of
+from mneme.memories.parametric.facts import SELF, Entry, Fact
+from mneme.memories.parametric.paraphrases import paraphrased
+from mneme.memories.parametric.templates import Phrasing, capital, plain, prompt_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from mneme.core.protocols import LanguageModel
+    from mneme.memories.parametric.phrasings import Bank
+
+FEWEST_PROMPTS: Final = 2
+_WHAT: Final = re.compile(
+    r"\b(what|who|whom)(?= (?:is|are|was|were|am|does|do|did|has|have|can|would|\{s\}|I|my)\b)|\bwhat(?=\? answer:)"
+)
+_UNREAD: Final = "the model does not know every word of it"
+_ALIKE: Final = (
+    "another fact has the same subject and relation, and no question tells the two apart"
+)
+_MUTE: Final = "no prompt for it could be made of words that the model knows"
+
+
+class Synthesis(NamedTuple):
+    """What can be written, and what stays text and why."""
+
+    entries: list[Entry]
+    left_out: list[tuple[Fact, str]]
+
+
+def entries_of(
+    facts: Sequence[Fact],
+    bank: Bank,
+    *,
+    known: Callable[[str], bool],
+    capital: bool = True,
+    model: LanguageModel | None = None,
+) -> Synthesis:
+    """The prompts of each fact.
+
+    Args:
+        facts: Those of one shard; in their order.
+        bank: Says how relations are asked for.
+        known: Whether the model can read a text: knows all of its words.
+        capital: Whether prompts begin with a capital; where the model does not know the word with
+            one they do not.
+        model: Asked for paraphrases; without one, and where it fails, the bank's alone are used.
+
+    Returns:
+        Entries with two prompts or more (a statement cut before its object counts), or with one
+        that is the fact's own text, cut; no prompt stands in two entries with different objects.
+    """
+    left_out: list[tuple[Fact, str]] = []
+    drafts: list[Entry] = []
+    words = _Words(known, capital)
+    for fact, heads in _told_apart(facts, bank):
+        if not known(fact.object):
+            left_out.append((fact, _UNREAD))
+        elif heads is None:
+            left_out.append((fact, _ALIKE))
+        else:
+            drafts.append(_draft(fact, bank.of(fact.relation, fact.object), heads, words))
+    if model is not None:
+        drafts = [_with(draft, more, words) for draft, more in paraphrased(model, drafts, bank)]
+    entries = []
+    for draft in _unambiguous(drafts):
+        entry = _finished(draft, words)
+        if entry.prompts:
+            entries.append(entry)
+        else:
+            left_out.append((draft.fact, _MUTE if not draft.prompts else _ALIKE))
+    return Synthesis(entries, left_out)
+
+
+def spoken(fact: Fact) -> str:
+    """The subject as a question names it: "my sister" where the text says so of "sister"."""
+    subject = fact.subject.strip()
+    said = re.search(rf"\b(my|our|the)\s+{re.escape(subject)}(?!\w)", fact.text, re.IGNORECASE)
+    if said:
+        return f"{said[1].lower()} {subject}"
+    lead = re.match(r"(My|Our|The)\s", subject)
+    return f"{lead[1].lower()}{subject[lead.end() - 1 :]}" if lead else subject
+
+
+class _Words(NamedTuple):
+    """What the model can read, and how prompts begin."""
+
+    known: Callable[[str], bool]
+    capital: bool
+
+    def spelled(self, text: str, *, both: bool = False) -> list[str]:
+        """A prompt as it is used: with a capital, or without; `both`: a question in both ways."""
+        tries = [capital(text), text] if self.capital else [text]
+        found = [each for each in dict.fromkeys(tries) if self.known(each)]
+        return found if both else found[:1]
+
+
+def _told_apart(facts: Sequence[Fact], bank: Bank) -> list[tuple[Fact, str | None]]:
+    """Each fact with the noun that tells it from others of its slot; None: none does; "": alone."""
+    slots: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+    for fact in facts:
+        slots[_slot(fact, bank)].append(fact)
+    found = []
+    for fact in facts:
+        rivals = {plain(each.object) for each in slots[_slot(fact, bank)]} - {plain(fact.object)}
+        others = {
+            head_of(each.object)
+            for each in slots[_slot(fact, bank)]
+            if plain(each.object) in rivals
+        }
+        head = head_of(fact.object)
+        alone = not rivals
+        found.append((fact, "" if alone else head if head not in others else None))
+    return found
+
+
+def _slot(fact: Fact, bank: Bank) -> tuple[str, str]:
+    return plain(spoken(fact)), bank.of(fact.relation, fact.object).relation.lower()
+
+
+def _draft(fact: Fact, phrasing: Phrasing, head: str, words: _Words) -> Entry:
+    own = fact.subject == SELF
+    subject = spoken(fact)
+    return Entry(
+        fact=fact,
+        prompts=_made(phrasing.said_of(own=own), subject, fact, head, words),
+        held=_made(phrasing.held_of(own=own), subject, fact, head, words, both=False),
+    )
+
+
+def _made(
+    templates: Iterable[str],
+    subject: str,
+    fact: Fact,
+    head: str,
+    words: _Words,
+    *,
+    both: bool = True,
+) -> tuple[str, ...]:
+    """Prompts of templates; where a noun tells the object apart, questions that name it alone."""
+    found: list[str] = []
+    for template in templates:
+        asks = "{o}" not in template
+        said = template
+        if head:
+            said = _WHAT.sub(f"which {head}", template, count=1) if asks else ""
+            if said == template:
+                continue
+        prompt = prompt_of(said, subject, fact.object) if said else None
+        if prompt:
+            found += words.spelled(prompt, both=both and asks)
+    return tuple(dict.fromkeys(found))
+
+
+def _with(draft: Entry, more: Sequence[str], words: _Words) -> Entry:
+    """A draft with paraphrases of a language model; every third of them is held back."""
+    fresh = [text for each in more for text in words.spelled(each)]
+    held = fresh[2::3]
+    return replace(
+        draft,
+        prompts=(*draft.prompts, *(each for each in fresh if each not in held)),
+        held=(*draft.held, *held),
+    )
+
+
+def _unambiguous(drafts: Sequence[Entry]) -> list[Entry]:
+    """Without the prompts that would ask for two objects, and without a held one that is written."""
+    asks: dict[str, set[str]] = defaultdict(set)
+    for draft in drafts:
+        for prompt in (*draft.prompts, *draft.held):
+            asks[plain(prompt)].add(plain(draft.fact.object))
+    written = {plain(prompt) for draft in drafts for prompt in draft.prompts}
+
+    def clear(prompt: str) -> bool:
+        return len(asks[plain(prompt)]) == 1
+
+    return [
+        replace(
+            draft,
+            prompts=tuple(filter(clear, draft.prompts)),
+            held=tuple(each for each in draft.held if clear(each) and plain(each) not in written),
+        )
+        for draft in drafts
+    ]
+
+
+def _finished(draft: Entry, words: _Words) -> Entry:
+    """An entry with its own text, cut, where the bank has too few prompts."""
+    prompts = draft.prompts
+    if len({plain(each) for each in prompts}) < FEWEST_PROMPTS:
+        own = cut_before(draft.fact.text, draft.fact.object)
+        prompts = tuple(dict.fromkeys([*prompts, *(words.spelled(own) if own else ())]))
+    return replace(draft, prompts=prompts)
+
+
+def cut_before(text: str, thing: str) -> str | None:
+    """What stands before the object in a text that ends with it; None: it ends otherwise."""
+    said = " ".join(text.split()).rstrip(" .!\"”’'")
+    bare = " ".join(thing.split()).rstrip(" .!\"”’'")
+    if not bare or not said.lower().endswith(bare.lower()):
+        return None
+    head = said[: len(said) - len(bare)]
+    return head.rstrip() if head.strip() and not head[-1].isalnum() else None
