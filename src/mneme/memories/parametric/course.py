@@ -1,8 +1,7 @@
 """Ledgers to lessons: the tokens that a writer learns, and those whose answers must stay.
 
 In: an engine and a ledger. Out: a `Course`. Replay prompts are near to the facts without asking for
-any (`neighbours`), or have nothing to do with them; that replay holds the rest of a model in place
-is the finding behind the writers' default (KL replay, arXiv:2404.00213 on what injection displaces).
+any (`neighbours`), or have nothing to do with them: they hold the rest of the model in place.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _EVERYDAY: Final = (
     ("Is the number 17 a prime?", "Yes."),
     ("Name three primary colours.", "Red, yellow and blue."),
     ("What is the opposite of 'early'?", "Late."),
-    ("Explain in one sentence what a hash table is.", "It finds values by a number made of the key."),
+    ("What is a hash table for?", "Finding values by their keys."),
     ("Who wrote Hamlet?", "William Shakespeare."),
     ("What is the boiling point of water in Celsius?", "100 degrees."),
     ("Suggest a title for a story about a lighthouse.", "The Last Lamp."),
@@ -78,7 +77,7 @@ def _letters(text: str) -> str:
     return "".join(text.split()).casefold()
 
 
-def course_of(
+def course_of(  # noqa: PLR0913 (options of one course, each by its name)
     engine: Engine,
     ledger: FactLedger,
     *,

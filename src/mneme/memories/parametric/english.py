@@ -1,4 +1,4 @@
-"""English forms of words, as far as phrasings need them: "bought" to "did buy", "{s} lives" to "I live".
+"""English forms of words, as far as phrasings need them: "bought" to "did buy", "lives" to "live".
 
 Tables and rules for regular and common irregular verbs. Pure functions.
 """
@@ -11,37 +11,37 @@ from typing import Final, NamedTuple
 _IRREGULAR: Final = (
     "be was|been, become became, begin began|begun, bet bet, bite bit|bitten, blow blew|blown, "
     "break broke|broken, bring brought, build built, burn burnt, buy bought, catch caught, "
-    "choose chose|chosen, come came, cost cost, cut cut, deal dealt, dig dug, do did|done, "
-    "draw drew|drawn, dream dreamt, drink drank|drunk, drive drove|driven, eat ate|eaten, "
-    "fall fell|fallen, feed fed, feel felt, fight fought, find found, fly flew|flown, "
-    "forget forgot|forgotten, freeze froze|frozen, get got|gotten, give gave|given, go went|gone, "
-    "grow grew|grown, hang hung, have had, hear heard, hide hid|hidden, hit hit, hold held, "
-    "hurt hurt, keep kept, know knew|known, lay laid, lead led, learn learnt, leave left, lend lent, "
-    "let let, lose lost, make made, mean meant, meet met, pay paid, put put, quit quit, read read, "
-    "ride rode|ridden, ring rang|rung, rise rose|risen, run ran, say said, see saw|seen, "
-    "sell sold, send sent, set set, shake shook|shaken, shoot shot, show showed|shown, shut shut, "
-    "sing sang|sung, sit sat, sleep slept, speak spoke|spoken, spend spent, stand stood, "
-    "steal stole|stolen, swear swore|sworn, swim swam|swum, take took|taken, teach taught, "
-    "tell told, think thought, throw threw|thrown, understand understood, wake woke|woken, "
-    "wear wore|worn, win won, write wrote|written"
+    "choose chose|chosen, come came, cost cost, cut cut, deal dealt, dig dug, do did|done, draw "
+    "drew|drawn, dream dreamt, drink drank|drunk, drive drove|driven, eat ate|eaten, fall "
+    "fell|fallen, feed fed, feel felt, fight fought, find found, fly flew|flown, forget "
+    "forgot|forgotten, freeze froze|frozen, get got|gotten, give gave|given, go went|gone, grow "
+    "grew|grown, hang hung, have had, hear heard, hide hid|hidden, hit hit, hold held, hurt "
+    "hurt, keep kept, know knew|known, lay laid, lead led, learn learnt, leave left, lend lent, "
+    "let let, lose lost, make made, mean meant, meet met, pay paid, put put, quit quit, read "
+    "read, ride rode|ridden, ring rang|rung, rise rose|risen, run ran, say said, see saw|seen, "
+    "sell sold, send sent, set set, shake shook|shaken, shoot shot, show showed|shown, shut "
+    "shut, sing sang|sung, sit sat, sleep slept, speak spoke|spoken, spend spent, stand stood, "
+    "steal stole|stolen, swear swore|sworn, swim swam|swum, take took|taken, teach taught, tell "
+    "told, think thought, throw threw|thrown, understand understood, wake woke|woken, wear "
+    "wore|worn, win won, write wrote|written"
 )
 _REGULAR: Final = (
-    "accept add admire adopt advise agree aim answer appreciate argue arrive ask attend avoid bake "
-    "bank believe belong book borrow breed brew call care carry celebrate change charge chair check "
-    "clean climb coach collect commute complain complete consult contact cook count create cycle "
-    "damage dance date decide deliver depend deploy design despise detest develop direct discover "
-    "dislike dye earn edit employ enjoy enter exercise expect explain fear finish fix follow found "
-    "gain garden graduate guide handle happen hate head help hike hire hope host hunt import "
-    "inherit install intend invent invest invite join jog juggle keep knit land last like listen "
-    "live loathe look love lift maintain manage marry mention mentor miss move name need negotiate "
-    "nurse observe open operate order organise organize own paint park pass perform phone photograph "
-    "pick plan plant plays play practice practise prefer prepare prescribe promise publish pursue "
-    "raise reach receive recommend record relocate remember rent repair replace report represent "
-    "research reside rest retire return review root row sail save schedule search serve sew share "
-    "shop sign ski skip smoke specialise specialize start stay stop store study subscribe suffer "
-    "supervise support surf switch talk tend test thank train translate travel treat trust try "
-    "turn tutor use visit volunteer vote wait walk want wash waste watch weigh wish wonder work "
-    "worry owe"
+    "accept add admire adopt advise agree aim answer appreciate argue arrive ask attend avoid "
+    "bake bank believe belong book borrow breed brew call care carry celebrate change charge "
+    "chair check clean climb coach collect commute complain complete consult contact cook count "
+    "create cycle damage dance date decide deliver depend deploy design despise detest develop "
+    "direct discover dislike dye earn edit employ enjoy enter exercise expect explain fear "
+    "finish fix follow found gain garden graduate guide handle happen hate head help hike hire "
+    "hope host hunt import inherit install intend invent invest invite join jog juggle keep "
+    "knit land last like listen live loathe look love lift maintain manage marry mention mentor "
+    "miss move name need negotiate nurse observe open operate order organise organize own paint "
+    "park pass perform phone photograph pick plan plant plays play practice practise prefer "
+    "prepare prescribe promise publish pursue raise reach receive recommend record relocate "
+    "remember rent repair replace report represent research reside rest retire return review "
+    "root row sail save schedule search serve sew share shop sign ski skip smoke specialise "
+    "specialize start stay stop store study subscribe suffer supervise support surf switch talk "
+    "tend test thank train translate travel treat trust try turn tutor use visit volunteer vote "
+    "wait walk want wash waste watch weigh wish wonder work worry owe"
 )
 _VERBS: Final = frozenset(
     [*_REGULAR.split(), *(entry.split()[0] for entry in _IRREGULAR.split(", "))]
@@ -53,15 +53,16 @@ _PAST: Final = {
     if past != entry.split()[0]
 }
 # Bare, these are rather names of things: "plan", "phone".
-_NOUNS_TOO: Final = frozenset(
-    "answer bank book boss burn call care change charge chair check coach cook cost count cut date "
-    "deal design dislike dream drink drive fear fight garden guide head help hope host import land "
-    "last lead look love lift mentor name need nurse order park pass phone photograph pick plan "
-    "plant play practice promise raise record rent repair report research rest return review ring "
-    "root row schedule search share shop show sign start stay stop store study support switch talk "
-    "test train travel treat trust turn tutor visit volunteer vote wait walk wash waste watch wish "
-    "wonder work worry hate set like".split()
+_NOUNS_TOO_WORDS: Final = (
+    "answer bank book boss burn call care change charge chair check coach cook cost count cut "
+    "date deal design dislike dream drink drive fear fight garden guide head help hope host "
+    "import land last lead look love lift mentor name need nurse order park pass phone photograph "
+    "pick plan plant play practice promise raise record rent repair report research rest return "
+    "review ring root row schedule search share shop show sign start stay stop store study "
+    "support switch talk test train travel treat trust turn tutor visit volunteer vote wait walk "
+    "wash waste watch wish wonder work worry hate set like"
 )
+_NOUNS_TOO: Final = frozenset(_NOUNS_TOO_WORDS.split())
 _BE: Final = {"is": "is", "are": "is", "am": "is", "was": "was", "were": "was"}
 _OF_ME: Final = {
     "is": "am", "has": "have", "does": "do", "goes": "go", "was": "was", "were": "was",
@@ -72,7 +73,10 @@ _VOWEL_SOUND: Final = re.compile(
     re.IGNORECASE,
 )
 _ARTICLE: Final = re.compile(r"(?:an?|the|my|our|his|her|their|its|some)\s", re.IGNORECASE)
-_ADVERB: Final = "always|also|often|usually|mostly|currently|now|still|really|once|just|never|regularly|sometimes"
+_ADVERB: Final = (
+    "always|also|often|usually|mostly|currently|now|still|really|once|just|never|regularly"
+    "|sometimes"
+)
 
 
 class Verb(NamedTuple):

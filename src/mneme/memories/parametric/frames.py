@@ -11,13 +11,14 @@ from typing import Final
 from mneme.memories.parametric.english import verb_of
 from mneme.memories.parametric.templates import Phrasing, phrasing_of
 
-_PEOPLE: Final = frozenset(
-    "accountant assistant aunt barber best boss boyfriend brother buddy child client coach colleague "
-    "cousin daughter dentist doctor employer father friend girlfriend grandfather grandmother guide "
-    "hairdresser husband landlord lawyer manager mentor mother neighbor neighbour nephew niece owner "
-    "partner physiotherapist principal sister son spouse supervisor teacher therapist trainer tutor "
-    "uncle vet wife".split()
+_PEOPLE_WORDS: Final = (
+    "accountant assistant aunt barber best boss boyfriend brother buddy child client coach "
+    "colleague cousin daughter dentist doctor employer father friend girlfriend grandfather "
+    "grandmother guide hairdresser husband landlord lawyer manager mentor mother neighbor "
+    "neighbour nephew niece owner partner physiotherapist principal sister son spouse supervisor "
+    "teacher therapist trainer tutor uncle vet wife"
 )
+_PEOPLE: Final = frozenset(_PEOPLE_WORDS.split())
 _TIME: Final = re.compile(
     r"(?:(?:on|at|in|by|since|until|next|last|this|every)\s)*(?:the\s)?(?:\d{1,2}(?:st|nd|rd|th)?\s)?"
     r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|yesterday|today|tomorrow|tonight|noon|midnight"
@@ -29,11 +30,13 @@ _TIME: Final = re.compile(
 )
 _PLACE: Final = re.compile(r"(?:in|at|near|around)\s(?:the\s|an?\s)?\S", re.IGNORECASE)
 _PLURAL: Final = re.compile(r"(?:[^sui]s|children|people|kids)$")
-_PREPOSITIONS: Final = frozenset("about after at by for from in near of on to under with".split())
-_PASSIVE: Final = frozenset(
-    "based born diagnosed employed engaged located married named raised registered related "
-    "scared stationed subscribed trained used interested tired worried bored obsessed".split()
+_PREPOSITIONS_WORDS: Final = "about after at by for from in near of on to under with"
+_PREPOSITIONS: Final = frozenset(_PREPOSITIONS_WORDS.split())
+_PASSIVE_WORDS: Final = (
+    "based born diagnosed employed engaged located married named raised registered related scared "
+    "stationed subscribed trained used interested tired worried bored obsessed"
 )
+_PASSIVE: Final = frozenset(_PASSIVE_WORDS.split())
 _PAST_PASSIVE: Final = frozenset({"born", "diagnosed", "raised"})
 
 
@@ -129,8 +132,8 @@ def _having(relation: str, noun: str, thing: str) -> Phrasing:
 
 def _naming(relation: str, be: str, thing: str) -> Phrasing:
     ask = _asking(thing)
-    statements = [f"{{s}} {be} {{o}}", f"{{s}}: {{o}}"]
-    questions = [f"{ask} {be} {{s}}?", f"question: {{s}}? answer:"]
+    statements = [f"{{s}} {be} {{o}}", "{s}: {o}"]
+    questions = [f"{ask} {be} {{s}}?", "question: {s}? answer:"]
     if ask != "what":
         questions.append(f"what {be} {{s}}?")
     held = [

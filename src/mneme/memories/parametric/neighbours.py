@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from mneme.memories.parametric.phrasings import Bank
 
-_STRANGERS: Final = (
-    "Anna Berg", "Tomas Novak", "Mei Lin", "Omar Haddad", "Ruth Castle", "Jonas Frey", "Lucia Ortega",
-    "Peter Hall", "Ines Duarte", "David", "Sofia", "my neighbour", "my cousin", "my teacher",
-)  # fmt: skip
+_STRANGER_NAMES: Final = (
+    "Anna Berg, Tomas Novak, Mei Lin, Omar Haddad, Ruth Castle, Jonas Frey, Lucia Ortega, "
+    "Peter Hall, Ines Duarte, David, Sofia, my neighbour, my cousin, my teacher"
+)
+_STRANGERS: Final = tuple(_STRANGER_NAMES.split(", "))
 _SOME_THING: Final = "thing"  # its article stands for that of the object
 _MOST_TRIES = 40  # for each prompt that is asked for
 
@@ -124,7 +125,7 @@ class _Facts:
                 yield relation
 
     def _made_up(self) -> list[str]:
-        """Names of nobody in the ledger: the parts of its names put together anew, and strangers."""
+        """Names of nobody in the ledger: parts of its names put together anew, and strangers."""
         names = [who.split() for who in self._subjects.values() if who != SELF]
         full = [name for name in names if len(name) > 1 and name[0][:1].isupper()]
         mixed = [" ".join([*one[:-1], other[-1]]) for one in full for other in full]

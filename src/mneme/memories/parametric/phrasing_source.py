@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,33 +56,41 @@ def _phrasing(relation: object, said: object) -> Phrasing:
         )
     statements, questions, held = (_texts(relation, said, part) for part in _PARTS)
     _check(relation, statements, questions, held)
-    more = {"near": _texts(relation, said, "near"), "synonyms": _texts(relation, said, "as")}
-    made = phrasing_of(relation, statements, questions, held, **more, **_own(relation, said))
-    return _reading(made, said)
+    return _reading(phrasing_of(relation, statements, questions, held), said)
 
 
-def _own(relation: str, said: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    own = said.get("own", {})
+def _own(made: Phrasing, said: Mapping[str, Any]) -> Phrasing:
+    """With the own forms that are said, instead of those that were made."""
+    relation, own = made.relation, said.get("own", {})
     if not isinstance(own, Mapping) or set(own) - set(_PARTS):
         raise InvalidInputError(f"'own' of {relation!r} is an object with {list(_PARTS)}")
-    found = {f"own_{part}": _texts(relation, own, part) for part in _PARTS if part in own}
-    for template in sum(found.values(), ()):
+    found = {part: _texts(relation, own, part) for part in own}
+    for template in chain.from_iterable(found.values()):
         if "{s}" in template:
             raise InvalidInputError(f"{template!r} of {relation!r} is one's own: it has no {{s}}")
-    if any("{o}" not in each for each in found.get("own_statements", ())):
+    if any("{o}" not in each for each in found.get("statements", ())):
         raise InvalidInputError(f"the own statements of {relation!r} need {{o}}")
-    return found
+    return replace(
+        made,
+        own_statements=found.get("statements", made.own_statements),
+        own_questions=found.get("questions", made.own_questions),
+        own_held=found.get("held", made.own_held),
+    )
 
 
 def _reading(made: Phrasing, said: Mapping[str, Any]) -> Phrasing:
-    from dataclasses import replace
-
     reads, thing = said.get("reads", {}), said.get("object", "")
     if not isinstance(reads, Mapping) or not isinstance(thing, str):
         raise InvalidInputError(f"'reads' of {made.relation!r} is an object, 'object' a pattern")
     for pattern in (*reads.values(), thing):
         _compiled(made.relation, pattern)
-    return replace(made, reads=tuple(reads.items()), object=thing)
+    return replace(
+        _own(made, said),
+        near=_texts(made.relation, said, "near"),
+        synonyms=_texts(made.relation, said, "as"),
+        reads=tuple(reads.items()),
+        object=thing,
+    )
 
 
 def _compiled(relation: str, pattern: object) -> None:

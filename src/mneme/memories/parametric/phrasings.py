@@ -31,12 +31,13 @@ __all__ = ["Bank", "Cues", "Phrasing", "Triple", "bank_of", "packaged_bank"]
 
 _SPELLING: Final = {"favorite": "favourite", "fave": "favourite", "color": "colour"}
 _DROPPED: Final = frozenset({"is", "are", "am", "my", "our", "the", "his", "her", "their"})
-_FUNCTION_WORDS: Final = frozenset(
-    "a an and any are as at be been by can could did do does for from get had has have how i if in is "
-    "it its me my of on one or question answer say should so tell than that the their them there "
-    "these thing this to up was were what when where which who whom will with would you your know "
-    "complete not kind much many herself himself".split()
+_FUNCTION_WORDS_WORDS: Final = (
+    "a an and any are as at be been by can could did do does for from get had has have how i if "
+    "in is it its me my of on one or question answer say should so tell than that the their them "
+    "there these thing this to up was were what when where which who whom will with would you "
+    "your know complete not kind much many herself himself"
 )
+_FUNCTION_WORDS: Final = frozenset(_FUNCTION_WORDS_WORDS.split())
 _ASKING: Final = frozenset({"what", "when", "where", "which", "who", "whom", "how", "many", "much"})
 _stem = Stemmer.Stemmer("english", 0).stemWord
 
@@ -132,7 +133,7 @@ class Bank:
 
 
 def key_of(relation: str) -> str:
-    """A relation as it is looked up: "is living in", "Lives in" and "live in" are near each other."""
+    """A relation as it is looked up: "Lives in" and "live in" are one, as are spellings."""
     said = relation.lower().replace("_", " ").replace("’", "'")
     words = [_SPELLING.get(word, word) for word in re.findall(r"\{x\}|[\w'-]+", said)]
     while len(words) > 1 and words[0] in _DROPPED:

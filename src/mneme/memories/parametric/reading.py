@@ -19,9 +19,10 @@ _ADVERBS: Final = (
     r"(?: (?:now|currently|also|still|just|really|recently|usually|always|actually|mostly|often"
     r"|finally|truly|absolutely|definitely|mainly|especially|already|only|once))*"
 )
-_NOT_PLAIN: Final = frozenset(
-    "i am is are not does do don't can't cannot have has my the of s favourite colour e mail".split()
+_NOT_PLAIN_WORDS: Final = (
+    "i am is are not does do don't can't cannot have has my the of s favourite colour e mail"
 )
+_NOT_PLAIN: Final = frozenset(_NOT_PLAIN_WORDS.split())
 _NO_SUBJECT: Final = re.compile(
     r"(?:he|she|it|they|we|you|i|this|that|these|those|there|here|who|what|which|when|where|why|how"
     r"|if|because|since|although|though|and|but|so|or|his|her|their|its|your|an?|every|everyone"
@@ -31,9 +32,9 @@ _NO_SUBJECT: Final = re.compile(
     re.IGNORECASE,
 )
 _IN_SUBJECT: Final = re.compile(
-    r"[,;:!?\n\"“”]|[.] |\b(?:no longer|never|not|used|that|if|when|who|whom|which|whose|because|but"
-    r"|says?|said|thinks?|thought|hopes?|wish(?:es)?|would|could|might|may|should|will|must|does|do|did"
-    r"|is|are|was|were|has|have|had|knows?|heard|told|tells|believes?|wants?|likes?|i|you|we|they|he"
+    r"[,;:!?\n\"“”]|[.] |\b(?:no longer|never|not|used|that|if|when|who|whom|which|whose|because"
+    r"|but|says?|said|thinks?|thought|hopes?|wish(?:es)?|would|could|might|may|should|will|must|does|do"
+    r"|did|is|are|was|were|has|have|had|knows?|heard|told|tells|believes?|wants?|likes?|i|you|we|they|he"
     r"|she|than|like|where|how|neither|hardly|rarely|seldom)\b|n['’]t\b",
     re.IGNORECASE,
 )
@@ -46,10 +47,10 @@ _NO_OBJECT: Final = re.compile(
     re.IGNORECASE,
 )
 _CLAUSE: Final = re.compile(
-    r"[;?\n]|[.!] +\S|\s(?:but|because|although|though|unless|whereas|while|if|since he|since she)\s"
+    r"[;?\n]|[.!] +\S|\s(?:but|because|although|though|unless|whereas|while|if|since s?he)\s"
     r"|,\s?(?:so|which|who|where|while|and (?:i|he|she|they|we|it|my|his|her))\b"
-    r"|\sand (?:i|he|she|they|we|it|my|his|her|also|then|is|was|has|works?|lives?|likes?|loves?|owns?"
-    r"|has|plays?|speaks?|drives?|studies|wants?|moved|bought|hates?|uses?)\b",
+    r"|\sand (?:i|he|she|they|we|it|my|his|her|also|then|is|was|has|works?|lives?|likes?|loves?"
+    r"|owns?|plays?|speaks?|drives?|studies|wants?|moved|bought|hates?|uses?)\b",
     re.IGNORECASE,
 )
 _MOST_WORDS, _MOST_CHARS = 6, 60  # of a subject

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 FEWEST_PROMPTS: Final = 2
 _WHAT: Final = re.compile(
-    r"\b(what|who|whom)(?= (?:is|are|was|were|am|does|do|did|has|have|can|would|\{s\}|I|my)\b)|\bwhat(?=\? answer:)"
+    r"\b(what|who|whom)(?= (?:is|are|was|were|am|does|do|did|has|have|can|would|\{s\}|I|my)\b)"
+    r"|\bwhat(?=\? answer:)"
 )
 _UNREAD: Final = "the model does not know every word of it"
 _ALIKE: Final = (
@@ -177,7 +178,7 @@ def _with(draft: Entry, more: Sequence[str], words: _Words) -> Entry:
 
 
 def _unambiguous(drafts: Sequence[Entry]) -> list[Entry]:
-    """Without the prompts that would ask for two objects, and without a held one that is written."""
+    """Without prompts that would ask for two objects, and held ones that are written."""
     asks: dict[str, set[str]] = defaultdict(set)
     for draft in drafts:
         for prompt in (*draft.prompts, *draft.held):

@@ -1,4 +1,4 @@
-"""How a relation is said and asked for: templates, and what becomes of them with a subject and object.
+"""How a relation is said and asked for: templates, and what becomes of them with their parts.
 
 A template has `{s}` for the subject and `{o}` for the object; `{a}` before the object stands for
 "a " or "an ", as the object wants it. What the owner says of themselves has no `{s}`.
@@ -85,7 +85,6 @@ def phrasing_of(
     statements: Sequence[str],
     questions: Sequence[str],
     held: Sequence[str] = (),
-    **more: tuple[str, ...],
 ) -> Phrasing:
     """A phrasing whose missing parts are made: what is held back, and the first person.
 
@@ -95,22 +94,15 @@ def phrasing_of(
         questions: With `{s}`.
         held: None: where there are four or more templates, the last of each kind of which there
             are at least two.
-        more: `near`, `synonyms`, and own forms that do not follow from the others.
     """
-    written = tuple(statements), tuple(questions)
+    parts = tuple(statements), tuple(questions), tuple(held)
     if not held:
-        *written, held = split(*written)
-    made = dict(
-        zip(
-            ("own_statements", "own_questions", "own_held"),
-            (tuple(dict.fromkeys(map(own_form, part))) for part in (*written, held)),
-            strict=True,
-        )
-    )
-    made.update(more)
+        parts = split(parts[0], parts[1])
+    own = [tuple(dict.fromkeys(map(own_form, part))) for part in parts]
     return Phrasing(
-        relation=relation, statements=written[0], questions=written[1], held=tuple(held), **made
-    )
+        relation=relation, statements=parts[0], questions=parts[1], held=parts[2],
+        own_statements=own[0], own_questions=own[1], own_held=own[2],
+    )  # fmt: skip
 
 
 def split(
