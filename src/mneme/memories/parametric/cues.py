@@ -30,8 +30,11 @@ _PLACED_WORDS: Final = (
     "in at for from with on to by of about as into near after than and or that it"
 )
 _PLACED: Final = frozenset(_PLACED_WORDS.split())
-_LIGHT_WORDS: Final = "get make take go come give question answer name call"  # say too little
+_LIGHT_WORDS: Final = "do did have had get make take go come give question answer name"
 _LIGHT: Final = frozenset(_LIGHT_WORDS.split())
+_MODAL_WORDS: Final = "should would could can will shall may might must not never no cannot ever"
+_MOOD: Final = PAST | frozenset(_MODAL_WORDS.split())
+_DONE: Final = frozenset({"do", "did", "have", "had"})  # behind the subject, it is what one does
 _OPEN: Final = frozenset({"what", "which"})
 _MANNER: Final = frozenset({"how", "why", "when"})
 
@@ -65,10 +68,15 @@ class Placed(NamedTuple):
 
 
 class _Template(NamedTuple):
-    """What a template needs to be recognised: its words of content; its tense; how it opens."""
+    """What a template needs to be recognised.
+
+    placed: Its words of content.
+    mood: Its words that make it past, possible, wished for or denied.
+    opener: Its question word.
+    """
 
     placed: frozenset[Placed]
-    past: frozenset[str]
+    mood: frozenset[str]
     opener: str
 
 
@@ -79,11 +87,15 @@ class _Known:
     placed: set[Placed] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
     templates: set[_Template] = field(default_factory=set)
+    either: set[str] = field(default_factory=set)
 
     def add(self, asked: Tokens) -> None:
         self.words |= set(asked)
         template = _template(asked)
         self.placed |= template.placed
+        if "or" in asked[1:-1]:  # "instrument or sport": the object is one of them, who knows which
+            at = asked.index("or", 1)
+            self.either |= {asked[at - 1], asked[at + 1]}
         if any(each.word not in _LIGHT for each in template.placed):
             self.templates.add(template)
 
@@ -92,6 +104,7 @@ class _Known:
         found = _template(asked)
         return (
             found.placed <= self.placed
+            and not any(each.word in self.either for each in found.placed)
             and any(_is_kin(found, template) for template in self.templates)
             and all(self._allows(asked, at) for at in range(len(asked)))
             and self._opens(found)
@@ -112,17 +125,17 @@ class _Known:
 
 
 def _is_kin(found: _Template, template: _Template) -> bool:
-    """Whether a question has all that a template has, in its tense, and is of its manner."""
+    """Whether a question has all that a template has, in its mood, and is of its manner."""
     return (
         template.placed <= found.placed
-        and found.past <= template.past
+        and found.mood <= template.mood
         and (found.opener not in _MANNER or found.opener == template.opener)
     )
 
 
 def _template(asked: Tokens) -> _Template:
     opener = asked[0] if asked and asked[0] in OPENERS else ""
-    return _Template(frozenset(placed_in(asked)), PAST & set(asked), opener)
+    return _Template(frozenset(placed_in(asked)), _MOOD & set(asked), opener)
 
 
 class Cues:
@@ -146,6 +159,10 @@ class Cues:
         for template in _templates(asking):
             self._exact[template].add(relation)
             known.add(template)
+        for template in _named(asking.synonyms):
+            if not known.either & set(template):
+                self._exact[template].add(relation)
+                known.add(template)
         for placed in known.placed:
             self._with[placed].add(relation)
 
@@ -171,7 +188,7 @@ def placed_in(asked: Tokens) -> list[Placed]:
     spots = [at for at, word in enumerate(asked) if word == SUBJECT]
     found = []
     for at, word in enumerate(asked):
-        if not _is_bare(word):
+        if not _is_bare(word) or (word in _DONE and spots and spots[0] < at):
             found.append(Placed(word, _place(asked, at, spots)))
     return found
 
@@ -205,5 +222,16 @@ def _templates(asking: Asking) -> Iterable[Tokens]:
     own = (*asking.own_statements, *asking.own_questions, *asking.own_held)
     forms = [template_of(text, own=False) for text in told]
     forms += [template_of(text, own=True) for text in own]
-    forms += [template_of(f"what is {{s}}'s {name}", own=False) for name in asking.synonyms]
     return [form for form in forms if SUBJECT in form]
+
+
+def _named(synonyms: Iterable[str]) -> Iterable[Tokens]:
+    """What other names of a relation make: "what is Anna's home town", "Anna is based in"."""
+    for name in synonyms:
+        words = name.split()
+        if words[-1] not in _PLACED:
+            yield template_of(f"what is {{s}}'s {name}", own=False)
+        elif words[0].endswith(("ed", "ing")):
+            yield template_of(f"{{s}} is {name}", own=False)
+        else:
+            yield template_of(f"{{s}} {name}", own=False)

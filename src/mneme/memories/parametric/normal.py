@@ -30,11 +30,15 @@ _ARTICLES: Final = frozenset({"a", "an", "the"})
 _I: Final = {"i": (SUBJECT,), "me": (SUBJECT,), "my": (SUBJECT, OWN)}
 _SAME: Final = {
     "does": "do", "is": "be", "are": "be", "am": "be", "were": "was", "has": "have",
-    "whom": "who", "favourite": "favorite", "colour": "color",
+    "whom": "who", "favourite": "favorite", "colour": "color", "called": "name", "named": "name",
 }  # fmt: skip
 _NOT_PLURAL: Final = ("ss", "us", "is", "'s")
 _WORD: Final = re.compile(r"\{s\}|'s\b|(?<=s)'(?=\s)|[^\W_]+")
-_IS: Final = re.compile(r"\b(where|what|who|how)'s\b")
+_SHORT: Final = (
+    (re.compile(r"\b(where|what|who|how|when)'s\b"), r"\1 is"),
+    (re.compile(r"\bi'm\b"), "i am"),
+    (re.compile(r"\bi've\b"), "i have"),
+)
 _ALSO_SAID: Final = (
     "please|so|ok|okay|hi|hello|hey|well|thanks|thank you|by the way|"
     "(?:can|could|would|will) you (?:please )?(?:tell|remind|give) me(?: of)?|"
@@ -53,7 +57,9 @@ _FRONTED: Final = frozenset(_FRONTED_WORDS.split())
 def words_of(text: str) -> list[str]:
     """Words in lower case, "'s" apart; "where's" is "where is"; frames of politeness are gone."""
     plain = unicodedata.normalize("NFKC", text).replace("’", "'").casefold()
-    words = _WORD.findall(_IS.sub(r"\1 is", f"{plain} "))
+    for short, whole in _SHORT:
+        plain = short.sub(whole, plain)
+    words = _WORD.findall(f"{plain} ")
     said = " ".join(OWN if word == "'" else word for word in words)
     while (less := _AFTER.sub("", _BEFORE.sub("", said))) != said:
         said = less

@@ -15,9 +15,11 @@ from mneme.memories.parametric.cues import Cues
 from mneme.memories.parametric.facts import SELF, Entry, FactLedger
 from mneme.memories.parametric.normal import (
     OPENERS,
+    OWN,
     PAST,
     PRESENT,
     SUBJECT,
+    Tokens,
     normal,
     template_of,
     words_of,
@@ -146,11 +148,25 @@ class RouterIndex:
         form = normal(asked)
         relations = self._cues.exact(form) or self._cues.near(form)
         if not relations:
-            return self._by_noun(slots, asked, clause)
+            return self._by_name(slots, form, clause) or self._by_noun(slots, asked, clause)
         known = sorted(relations & slots.keys())
         if len(known) > 1 or (known and not self._cues.exact(form) and len(relations) > 1):
             return f"it may ask for {' or '.join(sorted(relations))}"
         return self._one(slots[known[0]], clause) if known else _UNKNOWN
+
+    def _by_name(
+        self, slots: Mapping[str, Sequence[Place]], form: Tokens, clause: str
+    ) -> Match | None:
+        """Of what has a name, that: "what is the name of my employer"."""
+        if "name" not in form:
+            return None
+        said = [word for at, word in enumerate(form) if not _is_of_name(form, at)]
+        found = {r for opener in ("what", "who") for r in self._cues.near((opener, *said[1:]))}
+        places = [place for relation in found for place in slots.get(relation, ())]
+        if form[0] not in _OPEN or not all(_is_name(place.entry.fact.object) for place in places):
+            return None
+        match = self._one(places, clause) if places and len(found) == 1 else None
+        return match if isinstance(match, Match) else None
 
     def _by_noun(
         self, slots: Mapping[str, Sequence[Place]], asked: Sequence[str], clause: str
@@ -158,7 +174,9 @@ class RouterIndex:
         """Of what I bought, that which is a bike: "which bike did I buy"."""
         end = next((at for at, word in enumerate(asked) if at and _ends_noun(word)), 1)
         noun = list(asked[1:end])
-        if not noun or asked[0] not in {"what", "which"}:
+        if noun[:1] in (["kind"], ["sort"], ["type"]) and noun[1:2] == ["of"]:
+            noun = noun[2:]
+        if not noun or asked[0] not in _OPEN:
             return "it asks for something else than the bank has words for"
         form = normal(["what", *asked[end:]])
         relations = self._cues.exact(form) or self._cues.near(form)
@@ -203,6 +221,8 @@ class RouterIndex:
         ]
 
 
+_OPEN: Final = frozenset({"what", "which"})
+_ANY: Final = (["thing"], ["things"])
 _UNKNOWN: Final = "no shard knows this of the subject"
 
 
@@ -212,9 +232,25 @@ def _ends_noun(word: str) -> bool:
 
 def _is_a(thing: str, noun: Sequence[str]) -> bool:
     """Whether a thing is of a kind, and more is said of it than that: "a red bike" is a bike."""
+    if noun in _ANY:
+        return True
     words = words_of(thing)
     cut = next((at for at, word in enumerate(words) if at and word in _PART_OF), len(words))
     return words[:cut][-len(noun) :] == list(noun) and len(words) > len(noun)
+
+
+def _is_of_name(form: Tokens, at: int) -> bool:
+    """Whether a word only says that a name is asked for: "name of ...", "... 's name"."""
+    after, before = form[at + 1 : at + 2], form[at - 1 : at]
+    return (
+        form[at] == "name"
+        or (form[at] == "of" and before == ("name",))
+        or (form[at] == OWN and after == ("name",))
+    )
+
+
+def _is_name(thing: str) -> bool:
+    return all(word[0].isupper() for word in thing.split())
 
 
 def _words(match: Match) -> str:
