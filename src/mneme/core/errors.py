@@ -160,7 +160,8 @@ class MissingDependencyError(MnemeError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         self.package, self.extra = package, extra
-        super().__init__(f"{purpose} needs {package!r}: pip install 'mneme[{extra}]'")
+        wanted = f"'mneme[{extra}]'" if extra else package  # some are nobody's but the user's
+        super().__init__(f"{purpose} needs {package!r}: pip install {wanted}")
 
 
 class GateFailedError(MnemeError):

@@ -37,7 +37,7 @@ class Training:
     rank: int = 2
     form: str = "bf16"
     facts_per_shard: int = 50
-    steps: int = 240
+    steps: int = 120
     batch: int = 64
     learning_rate: float | None = None
     optimizer: str = "adamw"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import torch
 
 from mneme.memories.parametric.checkpoint import Aside, Standing, copied, from_bytes, run_digest
-from mneme.memories.parametric.optimizers import build_optimizer
+from mneme.memories.parametric.optimizers import build_optimizer, keeps_tensors, made_by
 from mneme.memories.parametric.writers.frozen import frozen
 from mneme.memories.parametric.writers.losses import Losses, Picked, checked
 
@@ -68,7 +68,8 @@ class _Course:
         checked(engine, course)
         self._engine, self._course, self._training = engine, course, training
         self._pupil, self._began = pupil, process_time()
-        self._digest = run_digest(engine, course, training, pupil.kind)
+        kind = f"{pupil.kind} {made_by(training.optimizer)}"
+        self._digest = run_digest(engine, course, training, kind)
         self._rate = training.learning_rate or pupil.rate
         for weight in pupil.weights.values():
             weight.requires_grad_()
@@ -89,7 +90,7 @@ class _Course:
                 done = self._learned()
                 if run.progress is not None:
                     run.progress(self._step, steps, loss)
-                if not done:
+                if not done and keeps_tensors(self._training.optimizer):
                     aside.offer(self._standing)
         with self._passing(), self._pupil.applied.on():
             right = self._losses.right(self._pupil.applied.past)
