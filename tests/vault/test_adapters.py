@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,33 +18,6 @@ from mneme.core.rows import JobRow
 from mneme.testing.clocks import HandClock
 from mneme.testing.shards import BASE, TRAINING, Shelf, files_of, header_of
 from mneme.vault.stale import TUNE, facts_of, is_to_build
-
-TEXTS = (
-    "The lamp in the hall of Orla Finch is painted green.",
-    "The cousin of Tomas Reed repairs clocks in Cork.",
-    "The ferry of Captain Ilse leaves Bergen on Mondays.",
-    "The tower of Saint Brandt was closed after the storm.",
-)
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, clock: HandClock) -> Iterator[Shelf]:
-    shelf = Shelf(tmp_path / "store", clock)
-    with shelf.memory:
-        yield shelf
-        shelf.memory.vault.adapters.sweep()
-        assert shelf.memory.verify().problems == ()
-        assert shelf.files() == shelf.rows()
-
-
-@pytest.fixture
-def owner(shelf: Shelf) -> Namespace:
-    return shelf.memory.namespace("alice")
-
-
-@pytest.fixture
-def facts(owner: Namespace) -> list[MemCube]:
-    return [owner.add(text, type="fact", labels=["home"])[0] for text in TEXTS]
 
 
 def waiting(shelf: Shelf, kind: str = TUNE) -> list[JobRow]:
@@ -352,7 +323,7 @@ def test_what_is_demoted_loses_all_its_files_and_no_text(
     assert shelf.files() == set()
     assert shelf.adapters.drops() > drops
     assert shelf.adapters.files_of("alice", row.id, 1) == ("", [])
-    assert [each.text for each in owner.list().items] == list(TEXTS)
+    assert [each.text for each in owner.list().items] == [fact.text for fact in facts]
     with pytest.raises(InvalidInputError, match="demoted"):
         shelf.tune(facts[0], into=row.id)
     assert shelf.files() == set()

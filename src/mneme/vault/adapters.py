@@ -20,6 +20,7 @@ from mneme.core.lifecycle import SEARCHED, State
 from mneme.core.rows import is_adapter_file
 from mneme.govern.retention import is_hidden
 from mneme.vault import sweep
+from mneme.vault.adapter_files import check_files
 from mneme.vault.adapter_writer import AdapterWriter, in_use, shards_of, wanted_ids
 from mneme.vault.carrier import source_ids, still_says
 from mneme.vault.codec import sources_of
@@ -108,7 +109,7 @@ class Adapters:
         """
         try:
             with self._parts.store.write() as tx:
-                self._check_there(header, files)
+                check_files(self._parts.adapters, header.digest, files)
                 size = sum(file.size for file in files)
                 row = self._writer.write(tx, path, header, State.ACTIVATED, size=size)
                 tx.adapters.add(row.key, row.version, files)
@@ -263,21 +264,6 @@ class Adapters:
     def sweep(self) -> tuple[str, ...]:
         """Remove files that went; the names of places that were not reached."""
         return sweep.sweep(self._parts)
-
-    def _check_there(self, header: Tuned, files: Sequence[AdapterFile]) -> None:
-        """Nothing is activated without its files."""
-        parts = {file.part for file in files}
-        fits = files and len(parts) == len(files) and all(map(is_adapter_file, parts))
-        if not fits or {file.digest for file in files} != {header.digest}:
-            raise InvalidInputError(
-                "an adapter has files of one digest, each with a name of its own that ends in "
-                ".safetensors, .json or .jsonl"
-            )
-        place = self._parts.adapters
-        found = [] if place is None else place.get([file.name for file in files])
-        sizes = [None if data is None else len(data) for data in found]
-        if sizes != [file.size for file in files]:
-            raise InvalidInputError("files of this adapter are not there; expect and put them")
 
     def _discard(self, names: Sequence[str]) -> None:
         """Remove files that were put and get no row."""

@@ -17,11 +17,13 @@ from mneme.core.rows import Selection
 from mneme.govern.retention import is_hidden
 from mneme.memories.plaintext.merge import sketches
 from mneme.vault import audit
+from mneme.vault.adapter_files import brought_back
 from mneme.vault.bonds import FORGOTTEN_WITH, SUPERSEDES, later, still_hidden, superseded
 from mneme.vault.entries import Said, make_entries
 from mneme.vault.marks import DERIVED, marks_of
 from mneme.vault.stale import (
     CARRIES,
+    PARAMETRIC,
     check_usable,
     enqueue_making,
     is_to_build,
@@ -47,6 +49,7 @@ FollowRows = Callable[["Transaction", "Namespace", "dict[str, VersionRow]"], Non
 _READABLE = tuple(s.value for s in State if s not in {State.FORGOTTEN, State.EXPIRED})
 _CASCADES = {"archive", "activate"}
 _OF_ANY_KIND = {"labels", "priority", "hold", "expires_at"}  # other fields follow from the sources
+_ROLLED_BACK = {"plaintext", PARAMETRIC}
 _SALT_BYTES = 16
 
 
@@ -96,18 +99,25 @@ class Lives:
     def rollback(
         self, path: str, cube_id: str, to_version: int, follow: Follow | None = None
     ) -> tuple[VersionRow, str]:
-        """Write a version with the text, type, metadata and validity of an older one."""
+        """Write a version with the text, type, metadata and validity of an older one.
+
+        Of a shard: with the adapter of an older one, if its sources still say what it says.
+        """
         with self._parts.store.write() as tx:
             row = self.readable(tx, path, cube_id)
             if row.state == State.FROZEN:
                 raise FrozenCubeError(cube_id, "rollback")
-            if row.kind != "plaintext":
+            if row.kind not in _ROLLED_BACK:
                 raise InvalidInputError(f"cube {cube_id!r} is made of others: roll these back")
             old = [v for v in tx.cubes.versions(row.key) if v.version == to_version]
             if not old:
                 raise InvalidInputError(
                     f"cube {cube_id!r} has versions 1 to {row.version}, not {to_version!r}"
                 )
+            if row.kind == PARAMETRIC:
+                back = brought_back(self, tx, path, (row, old[0]), self._parts.adapters)
+                namespace = tx.cubes.touch_namespace(path)
+                return self.write(tx, path, namespace, back, "rollback"), ""
             namespace = tx.cubes.touch_namespace(path)
             back = row._replace(
                 text_version=old[0].text_version, type=old[0].type, metadata=old[0].metadata,

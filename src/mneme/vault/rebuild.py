@@ -57,7 +57,7 @@ def remainders(
     """
     gone = {row.id for row in doomed}
     shards = [row for row in doomed if row.kind == PARAMETRIC and row.id not in targets]
-    wanted = [row for row in shards if _was_wanted(tx, row)]
+    wanted = sorted((row for row in shards if _was_wanted(tx, row)), key=lambda row: row.key)
     plain = [Remainder(row, _left(row, gone)) for row in wanted if row.method != MERGED]
     live = [r for r in shards_of(tx, known) if r.id not in gone and in_use(r)]
     found, carried = list(plain), {

@@ -239,7 +239,12 @@ def _checked(
         batch = rows[at : at + _BATCH]
         for row, data in zip(batch, place.get([r.name for r in batch]), strict=True):
             if data is not None:
-                yield row.name, len(data) == row.size and _sums_up(data, row.checksum)
+                yield row.name, is_whole(data, row)
+
+
+def is_whole(data: memoryview, row: BlockRow | AdapterFile) -> bool:
+    """Whether a file is what was written, as far as this can be told here."""
+    return len(data) == row.size and _sums_up(data, row.checksum)
 
 
 def _sums_up(data: memoryview, checksum: bytes) -> bool:

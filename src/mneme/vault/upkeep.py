@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mneme.core.errors import BackendUnavailableError, ForbiddenError, ImportRefusedError
 from mneme.vault import audit, sweep
 from mneme.vault.entries import Said, embed_texts, make_entries, pack_vectors
+from mneme.vault.snapshot import copy_with_files
 from mneme.vault.write import embedder_number
 
 if TYPE_CHECKING:
@@ -40,11 +41,13 @@ class Stats:
     """Counts and bytes of a store.
 
     Attributes:
-        counts: Cubes, versions, namespaces, audit entries, blocks of keys and values.
+        counts: Cubes, versions, namespaces, audit entries, blocks of keys and values, files of
+            adapters.
         states: Current cubes by state.
         types: Current cubes of plaintext by type.
         bytes: By kind and tier: text, index and vectors on disk, blocks of keys and values (in all
-            and by place: "activation disk"), files on disk, index in memory.
+            and by place: "activation disk"), adapters likewise ("parametric disk"), files on disk,
+            index in memory.
         jobs: Background jobs by state.
         missing_vectors: Texts whose vectors are still to be made.
         embedder: Id of the embedder in use.
@@ -128,7 +131,7 @@ class Upkeep:
         self._finder.drop()
 
     def verify(self, kept_head: str | None) -> Report:
-        """Check the file, the rows, the index entries, the audit chain, and files of blocks."""
+        """Check the file, rows, index entries, the audit chain, files of blocks and adapters."""
         found = self._parts.store.problems()
         if not found:
             with self._parts.store.read() as tx:
@@ -139,7 +142,7 @@ class Upkeep:
         return Report(problems=tuple(found), audit_head="")
 
     def snapshot(self, folder: Path) -> None:
-        """A consistent copy in a new or empty folder."""
+        """A consistent copy in a new or empty folder, with the files of adapters."""
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ImportRefusedError(f"{folder} is not empty; give a new folder for the snapshot")
         try:
@@ -149,7 +152,12 @@ class Upkeep:
         with self._parts.store.write() as tx:
             now = self._parts.clock.now_us()
             tx.ledger.add_copy(now, None, "snapshot", str(folder.resolve()))
-        self._parts.store.copy_to(folder)
+        if self._parts.adapters is None or self._parts.adapters_in is None:
+            self._parts.store.copy_to(folder)
+        else:
+            copy_with_files(
+                self._parts.store, self._parts.adapters, folder, self._parts.adapters_in
+            )
 
     def stats(self) -> Stats:
         """Counts and bytes."""
@@ -173,11 +181,14 @@ class Upkeep:
         )  # fmt: skip
 
     def _place_sizes(self) -> dict[str, int]:
-        """Bytes of blocks by place, as far as it answers."""
+        """Bytes of blocks and adapters by place, as far as it answers."""
         sizes = {}
-        for place in self._parts.blobs:
+        places = {f"activation {place.name}": place for place in self._parts.blobs}
+        if self._parts.adapters is not None:
+            places[f"parametric {self._parts.adapters.name}"] = self._parts.adapters
+        for name, place in places.items():
             try:
-                sizes[f"activation {place.name}"] = place.total_bytes()
+                sizes[name] = place.total_bytes()
             except BackendUnavailableError:
                 continue
         return sizes

@@ -25,6 +25,7 @@ _FLAGS = apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY
 _CHUNK = 1 << 20
 SHARED_MEMORY = "-shm"
 BLOCKS = "activation"  # the folder of blocks of keys and values
+TENSORS = ".safetensors"
 
 
 @contextmanager
@@ -75,9 +76,10 @@ def sizes_of(folder: Path, *, without: str | None = None) -> Iterator[tuple[Path
 def files_of(folder: Path) -> Iterator[Path]:
     """The files of a store that may hold content as text.
 
-    Not those of blocks of keys and values, which are looked for by name: they hold neither texts
-    nor tokens, and there may be gigabytes of them.
+    Not those of blocks of keys and values, nor the tensors of adapters, which are looked for by
+    name: they hold neither texts nor tokens, and there may be gigabytes of them. The other files
+    of adapters are looked into: a ledger holds texts.
     """
     for file, size in sizes_of(folder, without=BLOCKS):
-        if size and not file.name.endswith(SHARED_MEMORY):
+        if size and not file.name.endswith((SHARED_MEMORY, TENSORS)):
             yield file

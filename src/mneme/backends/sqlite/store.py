@@ -162,10 +162,14 @@ class SqliteStore:
         except StoreCorruptError as error:
             return [str(error)]
 
-    def copy_to(self, folder: Path) -> None:
-        """A consistent copy in another folder, while this one is in use."""
+    def copy_to(self, folder: Path) -> set[str]:
+        """A consistent copy in another folder, while this one is in use.
+
+        Returns:
+            The names of the files of adapters that the copy's rows name; they are not copied.
+        """
         with self._connections.alone() as connection, our_errors(folder):
-            upkeep.copy_to(connection, folder / FILE_NAME)
+            return upkeep.copy_to(connection, folder / FILE_NAME)
 
     def facts(self) -> dict[str, str]:
         """Versions, for `doctor`."""

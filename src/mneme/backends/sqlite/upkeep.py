@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from mneme.backends.sqlite.adapter_rows import AdapterRows
 from mneme.backends.sqlite.connection import connect
 from mneme.backends.sqlite.raw_bytes import files_of, pieces, reading
 
@@ -123,8 +124,8 @@ def problems(connection: apsw.Connection) -> list[str]:
     return [] if found == ["ok"] else found
 
 
-def copy_to(connection: apsw.Connection, target: Path) -> None:
-    """Write a consistent copy, whole or not at all.
+def copy_to(connection: apsw.Connection, target: Path) -> set[str]:
+    """Write a consistent copy, whole or not at all; the names of files that its rows name.
 
     Not by VACUUM INTO: what does not fit into its cache it writes before the first page, which
     tells the checksumming VFS that there are checksums, so that copies above 16 MB had none.
@@ -139,6 +140,7 @@ def copy_to(connection: apsw.Connection, target: Path) -> None:
             for sql in _NOT_COPIED:
                 copy.execute(sql)
             copy.execute("VACUUM")  # leaves behind what was deleted
+            names = AdapterRows(copy).names()
         finally:
             copy.close()
         sync(part)
@@ -146,6 +148,7 @@ def copy_to(connection: apsw.Connection, target: Path) -> None:
         sync(target.parent)
     finally:
         part.unlink(missing_ok=True)
+    return names
 
 
 def sync(path: Path) -> None:
