@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from mneme.core.tabular import QueryResult
     from mneme.ingest.bulk import AddReport
     from mneme.memories.activation.ledger import Timings
+    from mneme.memories.parametric.training import Training
     from mneme.memories.plaintext.tasks.step import Step
     from mneme.recall.advice import Advice
     from mneme.recall.context import Citation, Context, Hit
@@ -88,6 +89,7 @@ _LATER = {
     "Table": ("mneme.app.tables", "Table"),
     "Task": ("mneme.app.tasks", "Task"),
     "WorkingContext": ("mneme.app.working.context", "WorkingContext"),
+    "Training": ("mneme.memories.parametric.training", "Training"),
     "Settings": ("mneme.settings", "Settings"),
     "ConsolidationReport": ("mneme.transform.report", "ConsolidationReport"),
     "Undone": ("mneme.transform.report", "Undone"),
@@ -141,6 +143,7 @@ __all__ = [
     "Table",
     "Task",
     "Timings",
+    "Training",
     "Undone",
     "UnfitAnswerError",
     "UnknownArgumentError",

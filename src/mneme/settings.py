@@ -21,6 +21,12 @@ PREFIX = "MNEME_"
 _MIB = 1 << 20
 
 
+_ABOVE_0 = (
+    "embedder_timeout_s", "llm_timeout_s", "busy_timeout_s", "max_turn_bytes", "adapter_slots",
+    "adapter_rank",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of a memory.
@@ -62,6 +68,11 @@ class Settings:
         kv_remote: Address of a Redis server that keeps blocks too, such as redis://127.0.0.1:6379.
         kv_eviction: "gdsf" (cost of computing x uses / bytes) or "lru".
         kv_verify: Share of exact hits that are compared with a full prefill, 0 to 1.
+        phrasings: A JSON file of how relations are said and asked for, beside the packaged ones:
+            for facts that are written into weights (docs/parametric.md).
+        adapter_slots: Shards that are ready in a model at one time.
+        adapter_rank: The highest rank of a shard that is served.
+        adapter_host_bytes: Memory for shards beside those slots.
         learn: Whether feedback changes the weights of the ranking, for each namespace by itself.
     """
 
@@ -98,10 +109,14 @@ class Settings:
     kv_remote: str | None = None
     kv_eviction: str = "gdsf"
     kv_verify: float = 0.01
+    phrasings: str | None = None
+    adapter_slots: int = 8
+    adapter_rank: int = 16
+    adapter_host_bytes: int = 256 * _MIB
     learn: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("embedder_timeout_s", "llm_timeout_s", "busy_timeout_s", "max_turn_bytes"):
+        for name in _ABOVE_0:
             if not getattr(self, name) > 0:
                 raise InvalidInputError(f"{name} must be above 0, not {getattr(self, name)!r}")
         codec_name(self.kv_form)  # says which there are

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mneme.app.activation.attached import KVSettings
 from mneme.app.memory import MemoryOS
+from mneme.app.parametric.settings import AdapterSettings
 from mneme.backends.blobs.folder import FolderBlobs
 from mneme.backends.embedders.checked import CheckedEmbedder
 from mneme.backends.query_door import SqliteQueryDoor
@@ -43,6 +44,7 @@ _SECRET = "secret"  # the name under which a store keeps the key of its hashes
 _SECRET_BYTES = 32
 _ACTIVATION = "activation"  # the folder of blocks within that of a store
 _PARAMETRIC = "parametric"  # that of adapters
+_RUNS = "runs"  # and that of checkpoints of what is being written
 _REMOTE = ("openai", "ollama")
 _LLM_PACKAGES = ("httpx2", "fastjsonschema")
 _ENGINE_PACKAGES = ("torch", "transformers", "safetensors", "accelerate", "xxhash")
@@ -134,8 +136,8 @@ def build(
     )
     return MemoryOS(
         vault, counter=counter, door=SqliteQueryDoor(), limits=limits,
-        kv=_kv(settings, store.folder), with_worker=settings.worker, model=model,
-        learn=settings.learn, sleeps=settings.sleep,
+        kv=_kv(settings, store.folder), adapters=_adapters(settings, store.folder),
+        with_worker=settings.worker, model=model, learn=settings.learn, sleeps=settings.sleep,
     )  # fmt: skip
 
 
@@ -171,6 +173,16 @@ def _kv(settings: Settings, folder: Path) -> KVSettings:
         disk_bytes=settings.kv_disk_bytes,
         eviction=settings.kv_eviction,
         verify=settings.kv_verify,
+    )
+
+
+def _adapters(settings: Settings, folder: Path) -> AdapterSettings:
+    return AdapterSettings(
+        folder=folder / _RUNS,
+        phrasings=settings.phrasings,
+        slots=settings.adapter_slots,
+        rank=settings.adapter_rank,
+        host_bytes=settings.adapter_host_bytes,
     )
 
 

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from mneme.app.activation import asked as checked
 from mneme.app.activation.composed import COMPOSED
+from mneme.app.activation.engines import is_remote
 from mneme.app.activation.narrowing import narrowing_of
 from mneme.app.activation.promote import groups_of
 from mneme.app.activation.prompting import Asking
+from mneme.app.parametric.named import answer_with
+from mneme.app.parametric.promoting import promote_to_weights
 from mneme.core.errors import CubeNotFoundError, InvalidInputError
 from mneme.core.lifecycle import State
 from mneme.core.strict import strict
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from mneme.core.cube import MemCube
     from mneme.core.engine import Engine, RemoteEngine
     from mneme.core.rows import Condition
+    from mneme.memories.parametric.training import Training
     from mneme.recall.context import Hit
     from mneme.vault.vault import Vault
 
@@ -61,17 +65,20 @@ class ActivationVerbs:
         keep: float = 1.0,
         sentences: bool = False,
         episodes: bool = False,
+        training: Training | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Cubes:
-        """Make carriers of cubes: what the engine would compute of them before each question.
+        """Make carriers of cubes: what the engine would compute of them, or weights that know them.
 
-        Documents become one activation cube each; other cubes of one call become one together,
-        in their order, since a prompt's keys and values depend on all that stands before.
+        To "activation": documents become one activation cube each; other cubes of one call become
+        one together, in their order, since a prompt's keys and values depend on all that stands
+        before. To "parametric": facts become shards of at most 50, each proven by its gate; what
+        does not pass stays text (docs/parametric.md).
 
         Args:
             target: An id or ids of plaintext cubes; or `filters`.
             filters: The grammar of `search`.
-            to: "activation".
+            to: "activation" or "parametric".
             engine: One that is attached.
             wait: Whether to build and prove them now; else a job does, and their state is
                 "generated" until then.
@@ -82,16 +89,24 @@ class ActivationVerbs:
                 keep=0.2)` loads only the sentences that a question looks at.
             episodes: Whether cubes other than documents are cut into episodes (where the
                 conversation paused or changed its topic), each a cube of its own.
-            progress: Told how many of how many cubes are built.
+            training: How weights are written; None: the defaults.
+            progress: Told how many of how many cubes are built, or steps of training are done.
 
         Raises:
-            GateFailedError: What was kept does not answer as what was computed.
+            GateFailedError: What was kept does not answer as what was computed; no shard passed.
             InvalidInputError: The text is longer than the model's window, or the engine is not
                 attached.
             UnsuitedModelError: The model does not allow this form.
         """
-        checked.carrier_of(to)
+        to, wait = checked.carrier_of(to), checks.flag_of(wait, name="wait")
         ids, conditions = self._target(target, filters)
+        if to == "parametric":
+            made = promote_to_weights(
+                self._shared.models, self.path, (ids, conditions), engine, training, wait=wait,
+                progress=progress,
+            )  # fmt: skip
+            self._shared.wake()  # a job may be waiting
+            return made
         order = checked.order_of(
             codec or self._shared.engines.settings.form, policy, keep,
             sentences=checks.flag_of(sentences, name="sentences"),
@@ -101,7 +116,7 @@ class ActivationVerbs:
             self._vault, self.path, ids, conditions,
             episodes=checks.flag_of(episodes, name="episodes"),
         )  # fmt: skip
-        if not checks.flag_of(wait, name="wait"):
+        if not wait:
             cubes = [promoter.promise(self.path, group, order) for group in groups]
             self._shared.wake()
             return cubes
@@ -123,9 +138,13 @@ class ActivationVerbs:
         carriers = self.carriers(id)
         if not carriers:
             raise InvalidInputError(f"cube {id!r} has no carrier; there is nothing to drop")
-        for carrier_id in self._with_heads(carriers):
+        shards = [carrier.id for carrier in carriers if carrier.kind == "parametric"]
+        for shard_id in shards:
+            self._vault.adapters.demote(self.path, shard_id)
+        for carrier_id in self._with_heads([c for c in carriers if c.kind != "parametric"]):
             self._vault.blocks.demote(self.path, carrier_id)
         self._shared.engines.let_go(self.path)
+        self._shared.models.let_go(self.path)
 
     @strict
     def carriers(self, id: str) -> Cubes:  # noqa: A002 (the contract's name)
@@ -151,9 +170,13 @@ class ActivationVerbs:
         remember: bool = True,
         policy: str | None = None,
         keep: float = 1.0,
+        adapters: str | Sequence[str] | None = None,
         note: Callable[[str], None] | None = None,
     ) -> Reply:
         """Answer a question from memory: what was promoted, and what is recalled for it.
+
+        A question that asks for nothing but facts which weights were proven to know is answered by
+        them, without text. Everything else has text in its prompt.
 
         Args:
             messages: A question, or a conversation whose last message is the user's.
@@ -166,6 +189,8 @@ class ActivationVerbs:
                 looks at), "scissorhands" (while the answer grows) or "sentences" (only those are
                 loaded): less memory, an approximation. None answers on all.
             keep: The share of tokens that it keeps.
+            adapters: Id or ids of parametric cubes that are on for the whole answer, beside text:
+                foreign ones, or several for one session. No gate stands before what they say.
             note: Told each piece of the answer as soon as it is there.
 
         Raises:
@@ -175,15 +200,21 @@ class ActivationVerbs:
         """
         said = checked.said_of(messages, self._shared.limits)
         session = checks.name_of(session, name="session")
-        asked = Asking(
-            path=self.path,
-            said=said,
-            hits=self._hits(said[-1]["content"]),
-            budget_tokens=asking.budget_of(budget_tokens),
-            max_new_tokens=checked.new_tokens_of(max_new_tokens),
-            narrowing=narrowing_of(policy, checked.share_of(keep, name="keep")),
-        )
-        reply = self._shared.engines.chat(engine).answer(asked, note)
+        narrowing = narrowing_of(policy, checked.share_of(keep, name="keep"))
+        most, budget = checked.new_tokens_of(max_new_tokens), asking.budget_of(budget_tokens)
+        named = [adapters] if isinstance(adapters, str) else adapters
+        reply = None
+        if narrowing is None and named is None and not is_remote(engine):
+            reply = self._shared.models.chat(engine).answer(self.path, said, most, note)
+        if reply is None:
+            asked = Asking(
+                path=self.path, said=said, hits=self._hits(said[-1]["content"]),
+                budget_tokens=budget, max_new_tokens=most, narrowing=narrowing,
+            )  # fmt: skip
+            if named is None:
+                reply = self._shared.engines.chat(engine).answer(asked, note)
+            else:
+                reply = answer_with(self._shared.models, engine, asked, named, note)
         self._shared.engines.ledger.enter(reply.timings)
         ids = [hit.cube.id for hit in reply.context.hits]
         self._shared.usage.count(self._vault.lives.keys_of(self.path, ids))

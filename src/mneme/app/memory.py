@@ -14,7 +14,7 @@ from mneme.schedule.jobs import Jobs
 from mneme.schedule.usage import Usage
 from mneme.schedule.worker import Worker
 from mneme.vault import audit
-from mneme.vault.stale import PREFILL
+from mneme.vault.stale import PREFILL, TUNE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mneme.app.activation.attached import KVSettings
+    from mneme.app.parametric.settings import AdapterSettings
     from mneme.core.cube import MemCube
     from mneme.core.engine import Engine, RemoteEngine
     from mneme.core.protocols import LanguageModel, TokenCounter
@@ -41,6 +42,8 @@ from mneme.app.activation.engines import Engines, is_remote
 from mneme.app.activation.jobs import hurry, prefilling
 from mneme.app.handlers import handlers_of
 from mneme.app.namespace import Namespace
+from mneme.app.parametric.jobs import tuning
+from mneme.app.parametric.models import Models
 from mneme.app.shared import Shared
 from mneme.ingest.listen import Listener
 from mneme.recall.search import Searcher
@@ -59,6 +62,7 @@ class MemoryOS:
         door: QueryDoor,
         limits: Limits,
         kv: KVSettings,
+        adapters: AdapterSettings,
         with_worker: bool = True,
         model: LanguageModel | None = None,
         learn: bool = False,
@@ -72,10 +76,14 @@ class MemoryOS:
         self._engines = Engines(
             vault, kv, counter=counter, chance=random.random, used=self._usage.count_blocks
         )
-        self._jobs.handle({PREFILL: prefilling(vault, self._engines)})
-        self._worker = (
-            Worker(self._jobs, vault.parts.clock, self._engines.let_go) if with_worker else None
+        self._models = Models(vault, self._engines, adapters, model)
+        self._jobs.handle(
+            {
+                PREFILL: prefilling(vault, self._engines),
+                TUNE: tuning(vault, self._models, self._jobs.keep_on),
+            }
         )
+        self._worker = Worker(self._jobs, vault.parts.clock, self._let_go) if with_worker else None
         self._closed = False
         self._shared = Shared(
             vault=vault,
@@ -89,8 +97,9 @@ class MemoryOS:
             model=model,
             learn=learn,
             engines=self._engines,
+            models=self._models,
         )
-        vault.eraser.caches += [door.let_go, self._engines.let_go]
+        vault.eraser.caches += [door.let_go, self._let_go]
         self._wake()  # another process may have left jobs behind
 
     def __enter__(self) -> Self:
@@ -122,6 +131,7 @@ class MemoryOS:
         self._engines.attach(engine)
         if not is_remote(engine):
             hurry(self.vault, engine.fingerprint)
+            self._models.hurry(engine)
             if self._worker is not None:
                 self._worker.wake()  # it also notices what other processes erase
 
@@ -149,6 +159,7 @@ class MemoryOS:
     @strict
     def detach(self, engine: Engine | RemoteEngine) -> None:
         """Let go of a model; what was built for it stays on disk."""
+        self._models.detach(getattr(engine, "fingerprint", ""))
         self._engines.detach(engine)
 
     @strict
@@ -201,6 +212,7 @@ class MemoryOS:
         """Counts, bytes and job states; what keys and values saved in this process."""
         known = self.vault.upkeep.stats()
         in_memory = {f"activation {tier}": n for tier, n in self._engines.bytes().items()}
+        in_memory["parametric host"] = self._models.bytes()
         return replace(known, bytes=known.bytes | in_memory, ledger=self._engines.ledger.sums())
 
     def close(self) -> None:
@@ -210,11 +222,17 @@ class MemoryOS:
         self._closed = True
         if self._worker is not None:
             self._worker.stop()
+        self._models.close()
         self._engines.close()
         try:
             self._usage.flush()
         finally:
             self.vault.parts.store.close()
+
+    def _let_go(self, path: str = "") -> None:
+        """Drop from memory what was computed of texts that are gone."""
+        self._engines.let_go(path)
+        self._models.let_go(path)
 
     def _wake(self) -> None:
         """Let the worker look for jobs, if there are any."""

@@ -10,6 +10,7 @@ from mneme.app.learning import LearningVerbs
 from mneme.app.sleep import SleepVerbs
 from mneme.app.tables import TableVerbs
 from mneme.app.tasks import TaskVerbs
+from mneme.app.tuning import ParametricVerbs
 from mneme.app.working.verbs import WorkingVerbs
 from mneme.core.errors import InvalidInputError
 from mneme.core.filters import parse_filters
@@ -41,12 +42,12 @@ if TYPE_CHECKING:
     Cubes = list[MemCube]  # `list` is a verb within Namespace
     Target = str | Sequence[str] | None
 
-
 _CATCH_UP_S = 0.5  # that a context waits at most for turns to be read
 
 
 class Namespace(
     ActivationVerbs,
+    ParametricVerbs,
     ExperienceVerbs,
     LearningVerbs,
     WorkingVerbs,

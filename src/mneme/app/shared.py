@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mneme.app.activation.engines import Engines
+    from mneme.app.parametric.models import Models
     from mneme.core.protocols import LanguageModel, TokenCounter
     from mneme.core.tabular import QueryDoor
     from mneme.ingest.reader import Limits
@@ -30,5 +31,6 @@ class Shared:
     counter: TokenCounter
     door: QueryDoor
     engines: Engines
+    models: Models
     model: LanguageModel | None = None
     learn: bool = False  # whether feedback teaches the ranking

@@ -6,13 +6,14 @@ import sys
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from mneme.cli import options as opt
 from mneme.cli import render
 from mneme.cli.store import opened, progress_bar
+from mneme.cli.training import TrainingOf, read_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,10 @@ def chat(
         typer.Option(help="Answer on a part of it: snapkv, sentences, scissorhands, ..."),
     ] = None,
     keep: Annotated[float | None, typer.Option(help="The share that the policy keeps.")] = None,
+    adapters: Annotated[
+        list[str] | None,
+        typer.Option("--adapter", metavar="ID", help="On for the whole answer; may be repeated."),
+    ] = None,
     session: opt.Session = None,
     remember: Annotated[
         bool, typer.Option("--remember/--no-remember", help="Keep the exchange.")
@@ -66,8 +71,9 @@ def chat(
 ) -> None:
     """Ask a model that has this memory: as text, and as keys and values of what was promoted."""
     given = opt.given(
-        budget_tokens=budget_tokens, max_new_tokens=max_new_tokens, policy=policy, keep=keep
-    )
+        budget_tokens=budget_tokens, max_new_tokens=max_new_tokens, policy=policy, keep=keep,
+        adapters=adapters,
+    )  # fmt: skip
     with attached(store, model, url, key) as (memory, engine):
         space = memory.namespace(namespace)
         if question:
@@ -80,7 +86,9 @@ def chat(
 def promote(
     targets: opt.Targets = None,
     filters: opt.Filters = None,
-    to: Annotated[str, typer.Option(help="activation: keys and values.")] = "activation",
+    to: Annotated[
+        str, typer.Option(help="activation: keys and values; parametric: weights.")
+    ] = "activation",
     model: Model = "",
     url: Url = None,
     key: Key = None,
@@ -95,11 +103,12 @@ def promote(
     episodes: Annotated[
         bool, typer.Option("--episodes", help="Cut a conversation into episodes, a cube each.")
     ] = False,
+    training: TrainingOf = None,
     store: opt.Store = None,
     namespace: opt.Namespace = "default",
     as_json: opt.Json = False,
 ) -> None:
-    """Let a model read cubes once: their keys and values are kept and need no prefill again."""
+    """Let a model read cubes once: kept as keys and values, or facts written into weights."""
     with (
         attached(store, model, url, key) as (memory, engine),
         progress_bar("promote", quiet=as_json) as progress,
@@ -107,17 +116,16 @@ def promote(
         made = memory.namespace(namespace).promote(
             targets, filters=opt.read_filters(filters), to=to, engine=engine,
             sentences=sentences, episodes=episodes,
-            **opt.given(codec=codec, policy=policy, keep=keep, progress=progress),
+            **opt.given(
+                codec=codec, policy=policy, keep=keep, progress=progress,
+                training=read_training(training),
+            ),
         )  # fmt: skip
     if as_json:
         render.print_json([{"id": cube.id, **cube.metadata} for cube in made])
         return
     for cube in made:
-        facts = cube.metadata
-        render.say(
-            f"{cube.id}  {facts['tokens']} tokens, {facts.get('bytes', 0) / 1e6:.1f} MB "
-            f"as {facts['form']}"
-        )
+        render.say(f"{cube.id}  {render.payload(cube)}")
 
 
 def demote(
@@ -127,7 +135,7 @@ def demote(
     namespace: opt.Namespace = "default",
     as_json: opt.Json = False,
 ) -> None:
-    """Drop the keys and values of a cube; the text stays."""
+    """Drop the carriers of a cube, keys and values or weights; the text stays."""
     with opened(store) as memory:
         space = memory.namespace(namespace)
         carriers = space.carriers(cube_id)
@@ -147,8 +155,8 @@ def prove(
     as_json: opt.Json = False,
 ) -> None:
     """Measure whether promoted texts may be moved in prompts of a model; if so, they are."""
-    with attached(store, model) as (memory, engine):
-        proof = memory.prove(engine)  # type: ignore[arg-type]  # no url, so it is no remote one
+    with in_process(store, model) as (memory, engine):
+        proof = memory.prove(engine)
     if as_json:
         render.print_json(render.whole(proof))
         return
@@ -178,6 +186,13 @@ def attached(
     with opened(store) as memory:
         memory.attach(engine)
         yield memory, engine
+
+
+@contextmanager
+def in_process(store: str | None, model: str) -> Iterator[tuple[MemoryOS, Engine]]:
+    """A store with a model of this process attached."""
+    with attached(store, model) as (memory, engine):
+        yield memory, cast("Engine", engine)  # no url, so it is no remote one
 
 
 def _user(content: str) -> dict[str, str]:

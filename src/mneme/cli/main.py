@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from mneme.cli import (
+    adapters,
     bench,
     demo,
     doctor,
@@ -147,6 +148,13 @@ VERBS: dict[str, dict[str, Callable[..., None]]] = {
         "promote": engine.promote,
         "demote": engine.demote,
         "prove": engine.prove,
+        "route": adapters.route,
+        "externalise": adapters.externalise,
+        "export-adapter": adapters.export_adapter,
+        "import-adapter": adapters.import_adapter,
+        "merge-adapters": adapters.merge_adapters,
+        "compare-adapters": adapters.compare_adapters,
+        "unlearn": adapters.unlearn,
     },
     "Structure": {
         "task": structured.task,

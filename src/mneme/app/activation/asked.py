@@ -46,11 +46,9 @@ def new_tokens_of(value: object) -> int:
 
 def carrier_of(value: object) -> str:
     """Where to promote to."""
-    if value == "parametric":
-        raise InvalidInputError("to='parametric' is not built yet; use to='activation'")
-    if value != "activation":
-        raise InvalidInputError(f"to takes 'activation', not {value!r:.80}")
-    return "activation"
+    if value not in {"activation", "parametric"}:
+        raise InvalidInputError(f"to takes 'activation' or 'parametric', not {value!r:.80}")
+    return str(value)
 
 
 def share_of(value: object, *, name: str) -> float:

@@ -1,0 +1,190 @@
+"""What is done with single adapters: read back, moved, merged, compared, weakened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mneme.app.parametric.promoting import training_of
+from mneme.core.errors import InvalidInputError, StoreCorruptError
+from mneme.memories.parametric.facts import FactLedger
+from mneme.transform.text_to_adapter import Fresh, keep_unproven
+from mneme.vault.draft import Tuned
+from mneme.vault.stale import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from mneme.app.parametric.models import Models
+    from mneme.core.cube import MemCube
+    from mneme.core.engine import Engine
+    from mneme.core.rows import VersionRow
+    from mneme.memories.parametric.compare import AdapterDiff
+    from mneme.memories.parametric.externalise import Externalised
+    from mneme.memories.parametric.training import Lesson
+    from mneme.vault.vault import Vault
+
+_COPY = "adapter"  # what an exported folder is called in receipts
+
+
+def parametric(vault: Vault, path: str, cube_id: str) -> VersionRow:
+    """A parametric cube.
+
+    Raises:
+        CubeNotFoundError: No readable cube of that id.
+        InvalidInputError: It is of another kind.
+    """
+    row = vault.reader.header(path, cube_id)
+    if row.kind != "parametric":
+        raise InvalidInputError(f"cube {cube_id!r} is {row.kind}, not a parametric cube")
+    return row
+
+
+def externalised(
+    models: Models, path: str, row: VersionRow, engine: Engine, questions: Sequence[str]
+) -> Externalised:
+    """What an adapter says, checked against its ledger."""
+    from mneme.memories.parametric.externalise import externalise
+    from mneme.memories.parametric.writers import build_carrier
+
+    held = models.weights(engine).unpacked(path, row.id)
+    applied = build_carrier(held.adapter.carrier).apply(engine, held.adapter)
+    try:
+        return externalise(engine, applied, held.ledger, questions=questions)
+    finally:
+        applied.close()
+
+
+def exported(vault: Vault, path: str, row: VersionRow, folder: Path, version: int | None) -> Path:
+    """Files of a version in a folder that peft opens; receipts of erasures name it."""
+    from mneme.memories.parametric.folder import write_folder
+
+    _, files = vault.adapters.files_of(path, row.id, version)
+    place = vault.parts.adapters
+    found = place.get([file.name for file in files]) if place is not None else []
+    held = {f.part: data for f, data in zip(files, found, strict=False) if data is not None}
+    if not files or len(held) < len(files):
+        raise StoreCorruptError(f"cube {row.id!r} has no whole files in that version")
+    write_folder(held, files, folder)
+    with vault.parts.store.write() as tx:
+        namespace = tx.cubes.touch_namespace(path)
+        now = vault.parts.clock.now_us()
+        tx.ledger.add_copy(now, namespace.number, _COPY, str(folder.resolve()))
+    return folder
+
+
+def imported(models: Models, path: str, folder: Path, engine: Engine) -> MemCube:
+    """A foreign adapter as an untrusted cube without a ledger."""
+    from mneme.memories.parametric.folder import read_folder
+    from mneme.memories.parametric.foreign import foreign_adapter
+
+    weights = models.weights(engine)
+    adapter = foreign_adapter(engine, read_folder(folder))
+    header = Tuned(
+        sources=(), base=weights.base, carrier=adapter.carrier, form="fp32", method="imported"
+    )
+    row, text = keep_unproven(models.vault, path, adapter, FactLedger(), header)
+    return models.vault.reader.show(path, row, text)
+
+
+def merged(
+    models: Models,
+    path: str,
+    parts: Sequence[VersionRow],
+    engine: Engine,
+    how: str,
+    training: object,
+) -> MemCube:
+    """One shard of several, through the gate; the parts are archived."""
+    from mneme.memories.parametric.merge import HOW, merge
+
+    settings = training_of(training)
+    weights, shards = models.weights(engine), models.shards(engine)
+    held = [weights.unpacked(path, row.id) for row in parts]
+    ledger = FactLedger(tuple(entry for each in held for entry in each.ledger.entries))
+    if not len(ledger):
+        raise InvalidInputError("what has no ledger cannot be merged: nothing could prove it")
+    if how not in HOW:
+        raise InvalidInputError(f"how takes one of {', '.join(HOW)}, not {how!r:.80}")
+    adapter = merge([each.adapter for each in held], how, seed=settings.seed)  # type: ignore[arg-type]
+    ids = [row.id for row in parts]
+    place = shards.place(path, ids)
+    row, text = models.tuner(engine).keep(
+        place, Fresh(adapter, ledger, {}, "merged", {"of": ids, "how": how}), settings
+    )
+    for each in ids:
+        models.vault.lives.transit(path, each, "archive")
+    models.let_go(path)
+    return models.vault.reader.show(path, row, text)
+
+
+def compared(
+    models: Models, path: str, row: VersionRow, versions: tuple[int, int], engine: Engine
+) -> AdapterDiff:
+    """What is otherwise in the second of two versions."""
+    from mneme.memories.parametric.compare import Side, diff
+
+    sides = []
+    for version in versions:
+        held = models.weights(engine).unpacked(path, row.id, version)
+        figures = {
+            c["name"]: c["value"] for c in held.gate.get("checks", ()) if c["value"] is not None
+        }
+        sides.append(Side(held.ledger, held.adapter, figures))
+    return diff(*sides)
+
+
+class Weakening(NamedTuple):
+    """What an adapter shall say less of, what it shall go on saying, and by which method."""
+
+    statements: Sequence[Mapping[str, str]]
+    retain: Sequence[Mapping[str, str]]
+    method: str
+
+
+def unlearned(
+    models: Models, path: str, row: VersionRow, engine: Engine, wanted: Weakening
+) -> MemCube:
+    """The next version of an adapter that says less of some statements; approximate."""
+    from mneme.memories.parametric.unlearn import build_unlearner
+
+    if facts_of(row).get("facts"):
+        raise InvalidInputError(
+            "this shard was written from texts of this memory: erase the text, and it is written "
+            "again without it, exactly"
+        )
+    plugin = build_unlearner(wanted.method)
+    weights = models.weights(engine)
+    held = weights.unpacked(path, row.id)
+    forget = _lessons(engine, wanted.statements, name="statements")
+    kept = _lessons(engine, wanted.retain, name="retain")
+    done = plugin.unlearn(engine, held.adapter, forget, kept, seed=0)
+    header = Tuned(
+        sources=(), base=weights.base, carrier=done.adapter.carrier, form="fp32",
+        cube_id=row.id, method="unlearned",
+        extra={"approximate": True, "unlearner": wanted.method, "damage": dict(done.figures)},
+    )  # fmt: skip
+    after, text = keep_unproven(models.vault, path, done.adapter, held.ledger, header)
+    models.let_go(path)
+    return models.vault.reader.show(path, after, text)
+
+
+def _lessons(engine: Engine, said: Sequence[Mapping[str, str]], *, name: str) -> tuple[Lesson, ...]:
+    from mneme.memories.parametric.course import answer_tokens, prompt_tokens
+    from mneme.memories.parametric.training import Lesson
+
+    lessons = []
+    for number, each in enumerate(said):
+        prompt, answer = each.get("prompt"), each.get("answer")
+        if not isinstance(prompt, str) or not isinstance(answer, str):
+            raise InvalidInputError(f"{name} takes a list of {{'prompt', 'answer'}}")
+        lessons.append(Lesson(prompt_tokens(engine, prompt), answer_tokens(engine, answer), number))
+    if not lessons:
+        raise InvalidInputError(f"{name} must not be empty")
+    return tuple(lessons)
+
+
+def figures_of(gate: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of a gate's report, by name of the check."""
+    checks = gate.get("checks", ())
+    return {each["name"]: each["value"] for each in checks if each.get("value") is not None}

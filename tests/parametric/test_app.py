@@ -1,0 +1,208 @@
+"""Facts become weights, are answered by them, and are taken back: through the public verbs alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import mneme
+from mneme import Namespace, Settings
+from mneme.app.memory import MemoryOS
+from mneme.core.engine import Engine
+from mneme.testing.clocks import HandClock
+from mneme.testing.fact_world import WORLD_PHRASINGS, WorldFact, contradicting, new_facts
+from mneme.wiring import Outside, build
+
+QUICK = mneme.Training(steps=160)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    path = tmp_path / "phrasings.json"
+    path.write_text(json.dumps(WORLD_PHRASINGS))
+    return Settings(worker=False, embedder="none", phrasings=str(path))
+
+
+@pytest.fixture
+def memory(
+    tmp_path: Path, clock: HandClock, settings: Settings, engine: Engine
+) -> Iterator[MemoryOS]:
+    with build(tmp_path / "store", settings=settings, outside=Outside(clock=clock)) as memory:
+        memory.attach(engine)
+        yield memory
+        assert memory.verify().ok
+
+
+def told(space: Namespace, facts: list[WorldFact]) -> dict[str, WorldFact]:
+    """Each fact as a cube; the facts by its id."""
+    return {
+        space.add(
+            fact.text, type="fact",
+            metadata={"subject": fact.subject, "relation": fact.relation, "object": fact.object},
+        )[0].id: fact
+        for fact in facts
+    }  # fmt: skip
+
+
+def answer(space: Namespace, engine: Engine, question: str) -> mneme.Reply:
+    return space.chat(question, engine=engine, remember=False, budget_tokens=1, max_new_tokens=3)
+
+
+def test_a_promoted_fact_is_answered_by_weights(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    facts = new_facts(world, 12)
+    ids = told(alice, facts)
+    (shard,) = alice.promote(
+        filters={"type": "fact"}, to="parametric", engine=engine, training=QUICK
+    )
+    assert (shard.kind, shard.state) == ("parametric", "activated")
+    for cube_id, fact in ids.items():
+        reply = answer(alice, engine, fact.prompts()[3])
+        assert reply.text == fact.object
+        (item,) = reply.plan
+        assert (item.carrier, item.cube_id, item.sources) == ("parametric", shard.id, (cube_id,))
+        assert str(item).startswith("adapter alice/0001 v2: fact")
+        assert not reply.context.text
+
+
+def test_what_nobody_wrote_is_answered_by_the_base(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    told(alice, new_facts(world, 12))
+    alice.promote(filters={"type": "fact"}, to="parametric", engine=engine, training=QUICK)
+    for fact in world[:40]:
+        reply = answer(alice, engine, fact.prompts()[4])
+        assert all(item.carrier != "parametric" for item in reply.plan)
+
+
+def test_an_erased_fact_is_gone_at_once_and_the_others_come_back(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    facts = new_facts(world, 12)
+    ids = told(alice, facts)
+    (shard,) = alice.promote(
+        filters={"type": "fact"}, to="parametric", engine=engine, training=QUICK
+    )
+    gone, *rest = ids
+    receipt = alice.erase(gone)
+    assert {gone, shard.id} <= set(receipt.erased)
+    assert len(receipt.rebuilt) == 1
+    assert receipt.checked["files_found"] == 0
+    assert not any(
+        i.carrier == "parametric" for i in answer(alice, engine, ids[gone].prompts()[3]).plan
+    )
+    memory.drain()
+    again = alice.get(receipt.rebuilt[0])
+    assert again.state == "activated"
+    assert {span.cube_id for span in again.provenance.sources} == set(rest)
+    for cube_id in rest:
+        assert answer(alice, engine, ids[cube_id].prompts()[3]).text == ids[cube_id].object
+    assert not any(
+        i.carrier == "parametric" for i in answer(alice, engine, ids[gone].prompts()[3]).plan
+    )
+
+
+def test_owners_with_contradicting_facts_get_their_own_answers(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    facts = new_facts(world, 10)
+    spaces = {"alice": facts, "bob": contradicting(facts)}
+    for name, said in spaces.items():
+        told(memory.namespace(name), said)
+        memory.namespace(name).promote(
+            filters={"type": "fact"}, to="parametric", engine=engine, training=QUICK
+        )
+    for name, said in spaces.items():
+        for fact in said:
+            reply = answer(memory.namespace(name), engine, fact.prompts()[3])
+            assert reply.text == fact.object
+            assert reply.plan[0].carrier == "parametric"
+
+
+def test_an_edit_makes_the_shard_anew(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    facts = new_facts(world, 8)
+    ids = told(alice, facts)
+    (shard,) = alice.promote(
+        filters={"type": "fact"}, to="parametric", engine=engine, training=QUICK
+    )
+    cube_id, fact = next(iter(ids.items()))
+    other = contradicting([fact])[0]
+    alice.update(
+        cube_id, text=other.text,
+        metadata={"subject": other.subject, "relation": other.relation, "object": other.object},
+    )  # fmt: skip
+    assert not any(i.carrier == "parametric" for i in answer(alice, engine, fact.prompts()[3]).plan)
+    memory.drain()
+    assert alice.get(shard.id).state == "activated"
+    assert answer(alice, engine, fact.prompts()[3]).text == other.object
+
+
+def test_a_job_writes_what_was_promised(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    ids = told(alice, new_facts(world, 8))
+    (shard,) = alice.promote(list(ids), to="parametric", engine=engine, training=QUICK, wait=False)
+    assert shard.state == "generated"
+    memory.drain()
+    assert alice.get(shard.id).state == "activated"
+
+
+def test_a_shard_is_found_again_after_a_restart(
+    tmp_path: Path,
+    settings: Settings,
+    engine: Engine,
+    world: list[WorldFact],
+) -> None:
+    facts = new_facts(world, 8)
+    with build(tmp_path / "again", settings=settings) as memory:
+        memory.attach(engine)
+        told(memory.namespace("alice"), facts)
+        memory.namespace("alice").promote(
+            filters={"type": "fact"}, to="parametric", engine=engine, training=QUICK
+        )
+    with build(tmp_path / "again", settings=settings) as memory:
+        memory.attach(engine)
+        for fact in facts:
+            reply = answer(memory.namespace("alice"), engine, fact.prompts()[3])
+            assert (reply.text, reply.plan[0].carrier) == (fact.object, "parametric")
+
+
+def test_demote_leaves_the_text(memory: MemoryOS, engine: Engine, world: list[WorldFact]) -> None:
+    alice = memory.namespace("alice")
+    ids = told(alice, new_facts(world, 6))
+    (shard,) = alice.promote(list(ids), to="parametric", engine=engine, training=QUICK)
+    alice.demote(shard.id)
+    assert alice.get(shard.id).state == "archived"
+    fact = next(iter(ids.values()))
+    assert not any(i.carrier == "parametric" for i in answer(alice, engine, fact.prompts()[3]).plan)
+    assert alice.get(next(iter(ids))).text == fact.text
+
+
+def test_another_model_does_not_use_it(
+    memory: MemoryOS,
+    engine: Engine,
+    world: list[WorldFact],
+    judge: Callable[[str], Path],
+) -> None:
+    alice = memory.namespace("alice")
+    told(alice, new_facts(world, 6))
+    (shard,) = alice.promote(
+        filters={"type": "fact"}, to="parametric", engine=engine, training=QUICK
+    )
+    other = mneme.engine(judge("recall"))
+    memory.attach(other)
+    reply = alice.chat("? k01", engine=other, remember=False, budget_tokens=1, max_new_tokens=2)
+    assert not any(item.carrier == "parametric" for item in reply.plan)
+    with pytest.raises(mneme.InvalidInputError, match="base"):
+        alice.externalise(shard.id, engine=other)
