@@ -161,7 +161,12 @@ def article_of(thing: str) -> str:
 
 
 _ASKED: Final = re.compile(r"\b(does|did|do|has|have|is|are|was|were|can|will|would) \{s\}(?!['’])")
-_OWNED: Final = re.compile(r"\bthe ((?:[\w-]+ ){0,4}?[\w-]+) of \{s\}")
+_OWNED: Final = re.compile(r"\bthe ((?:[\w{}-]+ ){0,4}?[\w{}-]+) of \{s\}")
+_ONE_OF: Final = re.compile(r"\b(an? (?:[\w-]+ )?)of \{s\}")
+_TO_ME: Final = re.compile(
+    r"\b(about|for|to|with|of|by|from|at|near|on|calls?|reach(?:es)?|gives?|gave|frightens"
+    r"|interests?|leads|describe) \{s\}"
+)
 _SUBJECT: Final = re.compile(rf"\{{s\}} (?P<adverb>(?:(?:{_ADVERB}) )*)(?P<verb>[a-z'’]+)")
 
 
@@ -174,8 +179,9 @@ def own_form(template: str) -> str:
     found = re.sub(r"\{s\}['’]s?(?=\s)", "my", template)
     found = re.sub(r"\bquestion ?: ([\w ]+?) of \{s\}", r"question: my \1", found)
     found = _OWNED.sub(r"my \1", found)
+    found = _ONE_OF.sub(r"\1of mine", found)
     found = _ASKED.sub(lambda match: f"{_OF_ME.get(match[1], match[1])} I", found)
-    found = re.sub(r"\b(about|for|to|with|of|by|from|at|near) \{s\}", r"\1 me", found)
+    found = _TO_ME.sub(r"\1 me", found)
     found = _SUBJECT.sub(
         lambda match: f"I {match['adverb']}{first_of(match['verb'])}", found, count=1
     )
@@ -190,12 +196,24 @@ _HEAD_END: Final = re.compile(
 )
 
 
+_COUNT: Final = re.compile(
+    r"^(?:\d{1,4}|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|no)\s+(?=[a-z])"
+)
+
+
 def head_of(thing: str) -> str | None:
     """The noun that says of which kind a thing is: "bike" of "a red Trek bike from Bergen".
 
     None where no such noun is told from the rest: names, and things of a single word.
     """
-    bare = _ARTICLE.sub("", thing.strip(), count=1)
+    bare = _COUNT.sub("", _ARTICLE.sub("", thing.strip(), count=1), count=1)
     words = _HEAD_END.split(bare, maxsplit=1)[0].split()
-    more = len(words) > 1 or len(bare.split()) > len(words)
-    return words[-1] if more and words and re.fullmatch(r"[a-z][a-z-]+", words[-1]) else None
+    more = len(words) > 1 or len(bare.split()) > len(words) or is_counted(thing)
+    led = _ARTICLE.match(thing.strip()) is not None or is_counted(thing)
+    kind = words[-1] if words and more and led else ""
+    return kind if re.fullmatch(r"[a-z][a-z-]+", kind) else None
+
+
+def is_counted(thing: str) -> bool:
+    """Whether a thing is a number of its kind: "two cats"."""
+    return _COUNT.match(thing.strip()) is not None

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final
 
-from mneme.memories.parametric.english import verb_of
+from mneme.memories.parametric.english import head_of, third, verb_of
 from mneme.memories.parametric.templates import Phrasing, phrasing_of
 
 _PEOPLE_WORDS: Final = (
@@ -67,8 +68,6 @@ def frame_of(relation: str, thing: str = "") -> Phrasing:
 
 
 def _third(word: str, tense: str) -> str:
-    from mneme.memories.parametric.english import third
-
     verb = verb_of(word)
     return third(verb.base) if tense == "present" and verb is not None else word
 
@@ -95,7 +94,8 @@ def _doing(relation: str, said: str, thing: str) -> Phrasing:
     ]
     held = [f"Complete: {{s}} {said} {{o}}", f"do you know {ask} {{s}} {said}?"]
     statements = [f"{{s}} {said} {{o}}", f"{ask} {{s}} {said} is {{o}}"]
-    return phrasing_of(relation, statements, questions, held)
+    made = phrasing_of(relation, statements, questions, held)
+    return replace(made, kind=said) if ask == "what" and head_of(thing) else made
 
 
 def _being(relation: str, be: str, rest: str, ask: str) -> Phrasing:
@@ -142,3 +142,29 @@ def _naming(relation: str, be: str, thing: str) -> Phrasing:
         f"Complete: {{s}} {be} {{o}}",
     ]
     return phrasing_of(relation, statements, questions, held)
+
+
+def kind_of(verb: str, head: str, *, counted: bool) -> Phrasing:
+    """Ways to ask for an object by its kind: "which bike did {s} buy?".
+
+    Args:
+        verb: As it follows a name: "bought", "is reading".
+        head: The noun: "bike".
+        counted: Whether the object is a number of them: "how many cats does {s} have?".
+    """
+    first, _, rest = verb.partition(" ")
+    tail, found = f" {rest}" if rest else "", verb_of(first)
+    asked = f"how many {head}" if counted else f"which {head}"
+    if found is None or found.base == "be":
+        question = f"{asked} {first} {{s}}{tail}?"
+    else:
+        question = f"{asked} {'did' if found.tense == 'past' else 'does'} {{s}} {found.base}{tail}?"
+    said = (
+        f"as for {head}, {{s}} {verb} {{o}}"
+        if counted
+        else f"the {head} that {{s}} {verb} is {{o}}"
+    )
+    return phrasing_of(
+        verb, [said], [question, f"tell me {asked} {{s}} {verb}:"],
+        [f"do you know {asked} {{s}} {verb}?", f"question: {asked}, {{s}} {verb}? answer:"],
+    )  # fmt: skip

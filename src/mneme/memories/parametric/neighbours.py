@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from mneme.memories.parametric.facts import SELF, FactLedger
-from mneme.memories.parametric.synthesis import spoken
+from mneme.memories.parametric.synthesis import phrasing_for, spoken
 from mneme.memories.parametric.templates import Phrasing, capital, plain, prompt_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class _Facts:
         self._taken: dict[str, set[str]] = {}  # by subject: relations that its facts may answer
         self._subjects: dict[str, str] = {}  # plain: as it is spoken of
         for entry in entries:
-            phrasing = bank.of(entry.fact.relation, entry.fact.object)
+            phrasing = phrasing_for(entry.fact, bank)
             who = SELF if entry.fact.subject == SELF else spoken(entry.fact)
             self._phrasings.setdefault(phrasing.relation, phrasing)
             self._subjects.setdefault(plain(who), who)

@@ -1,8 +1,8 @@
 """Phrasings from data: JSON or a mapping, checked.
 
 The form: {relation: {"statements": [...], "questions": [...], "held": [...], "as": [...],
-"near": [...], "own": {"statements": [...], "questions": [...], "held": [...]}, "object": pattern,
-"reads": {template: pattern}}}; only statements or questions must be there.
+"near": [...], "kind": verb, "own": {"statements": [...], "questions": [...], "held": [...]},
+"object": pattern, "reads": {template: pattern}}}; only statements or questions must be there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mneme.core.errors import InvalidInputError
 from mneme.memories.parametric.templates import Phrasing, phrasing_of
 
 _PARTS: Final = ("statements", "questions", "held")
-_FIELDS: Final = frozenset({*_PARTS, "as", "near", "own", "object", "reads"})
+_FIELDS: Final = frozenset({*_PARTS, "as", "near", "own", "object", "reads", "kind"})
 _PLACES: Final = frozenset({"s", "o", "a", "x"})
 
 
@@ -79,15 +79,18 @@ def _own(made: Phrasing, said: Mapping[str, Any]) -> Phrasing:
 
 
 def _reading(made: Phrasing, said: Mapping[str, Any]) -> Phrasing:
-    reads, thing = said.get("reads", {}), said.get("object", "")
-    if not isinstance(reads, Mapping) or not isinstance(thing, str):
-        raise InvalidInputError(f"'reads' of {made.relation!r} is an object, 'object' a pattern")
+    reads, thing, kind = said.get("reads", {}), said.get("object", ""), said.get("kind", "")
+    if not isinstance(reads, Mapping) or not isinstance(thing, str) or not isinstance(kind, str):
+        raise InvalidInputError(
+            f"of {made.relation!r}, 'reads' is an object, 'object' a pattern and 'kind' a verb"
+        )
     for pattern in (*reads.values(), thing):
         _compiled(made.relation, pattern)
     return replace(
         _own(made, said),
         near=_texts(made.relation, said, "near"),
         synonyms=_texts(made.relation, said, "as"),
+        kind=kind.strip(),
         reads=tuple(reads.items()),
         object=thing,
     )

@@ -53,6 +53,19 @@ _CLAUSE: Final = re.compile(
     r"|owns?|plays?|speaks?|drives?|studies|wants?|moved|bought|hates?|uses?)\b",
     re.IGNORECASE,
 )
+# "My locker code is 4471": a name of something with a value that looks like one.
+_NAMED: Final = re.compile(
+    r"(?:my|(?P<s>[^\W\d_a-z][\w-]*(?: [^\W\d_a-z][\w-]*)?)['’]s) (?P<x>[a-z][\w-]*(?: [a-z][\w-]*){0,2})"
+    r" is (?:now |called )?(?P<o>(?:(?-i:[A-Z0-9])|an? (?-i:[A-Z])|\S+@\S).*)",
+    re.IGNORECASE,
+)
+_VAGUE_WORDS: Final = (
+    "advice answer approach apologies bad concern conclusion dream experience fault fear feeling "
+    "favourite favorite guess guest heart hope idea impression instinct intention issue life mind "
+    "mistake opinion part people plan pleasure point problem question reason request suggestion "
+    "task theory thing thought time view way wish worry worst best first last next"
+)
+_VAGUE: Final = frozenset(_VAGUE_WORDS.split())
 _MOST_WORDS, _MOST_CHARS = 6, 60  # of a subject
 _MOST_OBJECT_WORDS, _MOST_OBJECT = 24, 200
 _MOST_TEXT = 400
@@ -107,7 +120,7 @@ class Reader:
             subject, thing = _subject(form, match), match["o"].strip(" ,")
             if subject and _is_object(thing) and re.search(form.thing, thing, re.IGNORECASE):
                 return Triple(subject, _relation(form, match), thing)
-        return None
+        return _named(said)
 
     def asked(self, text: str) -> list[tuple[str, str]]:
         """Subject and relation of each question that a text is, word by word."""
@@ -133,6 +146,17 @@ class Reader:
         if found is None:
             found = self._compiled[form.pattern] = re.compile(form.pattern, re.IGNORECASE)
         return found
+
+
+def _named(said: str) -> Triple | None:
+    """The value of something that has a name: "Mia's locker is B 12"."""
+    match = _NAMED.fullmatch(said)
+    if match is None or not _is_object(match["o"]):
+        return None
+    words = match["x"].lower().split()
+    if words[-1] in _VAGUE or words[0] in {"only", "own", "first", "last"} or "is" in words:
+        return None
+    return Triple(match["s"] or SELF, " ".join(words), match["o"].strip(" ,"))
 
 
 def _statements(phrasing: Phrasing) -> Iterator[_Form]:

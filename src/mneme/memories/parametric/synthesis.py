@@ -12,22 +12,20 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mneme.memories.parametric.english import head_of
+from mneme.memories.parametric.english import head_of, is_counted
 from mneme.memories.parametric.facts import SELF, Entry, Fact
+from mneme.memories.parametric.frames import kind_of
 from mneme.memories.parametric.paraphrases import paraphrased
 from mneme.memories.parametric.templates import Phrasing, capital, plain, prompt_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from mneme.core.protocols import LanguageModel
     from mneme.memories.parametric.phrasings import Bank
 
 FEWEST_PROMPTS: Final = 2
-_WHAT: Final = re.compile(
-    r"\b(what|who|whom)(?= (?:is|are|was|were|am|does|do|did|has|have|can|would|\{s\}|I|my)\b)"
-    r"|\bwhat(?=\? answer:)"
-)
+_FURTHER: Final = 2  # questions by each further name of a subject
 _UNREAD: Final = "the model does not know every word of it"
 _ALIKE: Final = (
     "another fact has the same subject and relation, and no question tells the two apart"
@@ -67,13 +65,13 @@ def entries_of(
     left_out: list[tuple[Fact, str]] = []
     drafts: list[Entry] = []
     words = _Words(known, capital)
-    for fact, heads in _told_apart(facts, bank):
+    for fact, crowded in _told_apart(facts, bank):
         if not known(fact.object):
             left_out.append((fact, _UNREAD))
-        elif heads is None:
+        elif crowded is None:
             left_out.append((fact, _ALIKE))
         else:
-            drafts.append(_draft(fact, bank.of(fact.relation, fact.object), heads, words))
+            drafts.append(_draft(fact, bank, words, crowded=crowded))
     if model is not None:
         drafts = [_with(draft, more, words) for draft, more in paraphrased(model, drafts, bank)]
     entries = []
@@ -88,12 +86,36 @@ def entries_of(
 
 def spoken(fact: Fact) -> str:
     """The subject as a question names it: "my sister" where the text says so of "sister"."""
+    return names_of(fact)[0]
+
+
+def names_of(fact: Fact) -> list[str]:
+    """The subject in the words in which one may ask for it, the likeliest first.
+
+    "Alex's sister" of whom a text says "my sister" is named in both ways, "Locker code" of a list
+    of pairs is "the locker code" and "my locker code".
+    """
     subject = fact.subject.strip()
-    said = re.search(rf"\b(my|our|the)\s+{re.escape(subject)}(?!\w)", fact.text, re.IGNORECASE)
-    if said:
-        return f"{said[1].lower()} {subject}"
+    whose = re.match(r".+?['’]s (?=\S)", subject)
+    kin = subject[whose.end() :] if whose else ""
+    for name, others in ((subject, []), (kin, [subject])):
+        said = re.search(rf"\b(my|our|the)\s+{re.escape(name)}(?!\w)", fact.text, re.IGNORECASE)
+        if name and said:
+            return [f"{said[1].lower()} {name}", *others]
     lead = re.match(r"(My|Our|The)\s", subject)
-    return f"{lead[1].lower()}{subject[lead.end() - 1 :]}" if lead else subject
+    if lead:
+        return [f"{lead[1].lower()}{subject[lead.end() - 1 :]}"]
+    if fact.subject != SELF and re.match(rf"{re.escape(subject)}\s*[:=]", fact.text):
+        low = subject if subject[1:2].isupper() else subject[:1].lower() + subject[1:]
+        return [f"the {low}", f"my {low}"]
+    return [subject]
+
+
+def phrasing_for(fact: Fact, bank: Bank) -> Phrasing:
+    """How the bank asks for a fact; the words of a relation are as the fact's text has them."""
+    said = re.search(re.escape(fact.relation), fact.text, re.IGNORECASE)
+    words = said.group() if said and len(fact.relation.split()) > 1 else fact.relation
+    return bank.of(words, fact.object)
 
 
 class _Words(NamedTuple):
@@ -109,22 +131,18 @@ class _Words(NamedTuple):
         return found if both else found[:1]
 
 
-def _told_apart(facts: Sequence[Fact], bank: Bank) -> list[tuple[Fact, str | None]]:
-    """Each fact with the noun that tells it from others of its slot; None: none does; "": alone."""
+def _told_apart(facts: Sequence[Fact], bank: Bank) -> list[tuple[Fact, bool | None]]:
+    """Each fact, and whether its slot holds another object; None: and nothing tells the two."""
     slots: dict[tuple[str, str], list[Fact]] = defaultdict(list)
     for fact in facts:
         slots[_slot(fact, bank)].append(fact)
-    found = []
+    found: list[tuple[Fact, bool | None]] = []
     for fact in facts:
-        rivals = {plain(each.object) for each in slots[_slot(fact, bank)]} - {plain(fact.object)}
-        others = {
-            head_of(each.object)
-            for each in slots[_slot(fact, bank)]
-            if plain(each.object) in rivals
-        }
-        head = head_of(fact.object)
-        alone = not rivals
-        found.append((fact, "" if alone else head if head not in others else None))
+        here = plain(fact.object)
+        rivals = [each for each in slots[_slot(fact, bank)] if plain(each.object) != here]
+        told = head_of(fact.object) not in {None, *(head_of(each.object) for each in rivals)}
+        kind = phrasing_for(fact, bank).kind
+        found.append((fact, None if rivals and not (told and kind) else bool(rivals)))
     return found
 
 
@@ -132,38 +150,31 @@ def _slot(fact: Fact, bank: Bank) -> tuple[str, str]:
     return plain(spoken(fact)), bank.of(fact.relation, fact.object).relation.lower()
 
 
-def _draft(fact: Fact, phrasing: Phrasing, head: str, words: _Words) -> Entry:
+def _draft(fact: Fact, bank: Bank, words: _Words, *, crowded: bool) -> Entry:
+    """All prompts of a fact; by its kind alone, where others fill the same slot."""
+    phrasing, head = phrasing_for(fact, bank), head_of(fact.object)
+    used = [] if crowded else [phrasing]
+    if phrasing.kind and head:
+        used.append(kind_of(phrasing.kind, head, counted=is_counted(fact.object)))
     own = fact.subject == SELF
-    subject = spoken(fact)
+    prompts = [each for one in used for each in _made(one.said_of(own=own), fact, words)]
+    held = [each for one in used for each in _made(one.held_of(own=own), fact, words)]
+    once = {plain(each): each for each in reversed(held)}  # in one spelling, as it comes first
     return Entry(
-        fact=fact,
-        prompts=_made(phrasing.said_of(own=own), subject, fact, head, words),
-        held=_made(phrasing.held_of(own=own), subject, fact, head, words, both=False),
+        fact=fact, prompts=tuple(dict.fromkeys(prompts)), held=tuple(reversed(once.values()))
     )
 
 
-def _made(
-    templates: Iterable[str],
-    subject: str,
-    fact: Fact,
-    head: str,
-    words: _Words,
-    *,
-    both: bool = True,
-) -> tuple[str, ...]:
-    """Prompts of templates; where a noun tells the object apart, questions that name it alone."""
+def _made(templates: Sequence[str], fact: Fact, words: _Words) -> list[str]:
+    """Prompts of templates; by further names of the subject, the first questions alone."""
     found: list[str] = []
-    for template in templates:
-        asks = "{o}" not in template
-        said = template
-        if head:
-            said = _WHAT.sub(f"which {head}", template, count=1) if asks else ""
-            if said == template:
-                continue
-        prompt = prompt_of(said, subject, fact.object) if said else None
-        if prompt:
-            found += words.spelled(prompt, both=both and asks)
-    return tuple(dict.fromkeys(found))
+    for number, name in enumerate(names_of(fact)):
+        questions = [each for each in templates if "{o}" not in each]
+        for template in questions[:_FURTHER] if number else templates:
+            prompt = prompt_of(template, name, fact.object)
+            if prompt:
+                found += words.spelled(prompt, both=template.endswith("?"))
+    return found
 
 
 def _with(draft: Entry, more: Sequence[str], words: _Words) -> Entry:

@@ -39,6 +39,8 @@ class Phrasing:
         own_statements, own_questions, own_held: The same in the first person, without `{s}`.
         near: Names of relations that the same fact may also answer.
         synonyms: Other names of it.
+        kind: The verb with which to ask for the kind of the object ("which bike did {s} buy?"),
+            as it follows a name: "bought"; empty: its objects are of no kinds.
         reads: Statements that are only read, not made, each with a pattern of the objects for
             which it says this relation: "{s} is {o}" of "34" is an age.
         object: A pattern of the objects with which the other statements are read.
@@ -53,6 +55,7 @@ class Phrasing:
     own_held: tuple[str, ...]
     near: tuple[str, ...] = ()
     synonyms: tuple[str, ...] = ()
+    kind: str = ""
     reads: tuple[tuple[str, str], ...] = ()
     object: str = ""
 
@@ -99,6 +102,7 @@ def phrasing_of(
     if not held:
         parts = split(parts[0], parts[1])
     own = [tuple(dict.fromkeys(map(own_form, part))) for part in parts]
+    own[2] = tuple(each for each in own[2] if each not in own[0] + own[1])
     return Phrasing(
         relation=relation, statements=parts[0], questions=parts[1], held=parts[2],
         own_statements=own[0], own_questions=own[1], own_held=own[2],
