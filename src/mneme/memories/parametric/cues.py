@@ -139,12 +139,20 @@ def _template(asked: Tokens) -> _Template:
 
 
 class Cues:
-    """Relations by how they are asked for."""
+    """Relations by how they are asked for.
 
-    def __init__(self) -> None:
+    Args:
+        shared: Others that also count, and are never changed from here.
+    """
+
+    def __init__(self, shared: Cues | None = None) -> None:
+        self._shared = shared
         self._exact: dict[Tokens, set[str]] = defaultdict(set)
         self._known: dict[str, _Known] = {}
         self._with: dict[Placed, set[str]] = defaultdict(set)
+
+    def __contains__(self, relation: str) -> bool:
+        return relation in self._known or (self._shared is not None and relation in self._shared)
 
     def add(self, relation: str, asking: Asking) -> None:
         """A relation, also one of which no fact is known: it competes for questions.
@@ -153,7 +161,7 @@ class Cues:
             relation: What `exact` and `near` call it; again is no error.
             asking: Its templates.
         """
-        if relation in self._known:
+        if relation in self:
             return
         known = self._known[relation] = _Known()
         for template in _templates(asking):
@@ -168,7 +176,8 @@ class Cues:
 
     def exact(self, asked: Tokens) -> frozenset[str]:
         """The relations that have this very wording."""
-        return frozenset(self._exact.get(asked, ()))
+        found = frozenset(self._exact.get(asked, ()))
+        return found if self._shared is None else found | self._shared.exact(asked)
 
     def near(self, asked: Tokens) -> frozenset[str]:
         """The relations that explain each word of it; a question, or a thing of hers."""
@@ -177,7 +186,8 @@ class Cues:
         if not placed or not (opens or all(each.place == "of" for each in placed)):
             return frozenset()
         relations = set.intersection(*(self._with.get(each, set()) for each in placed))
-        return frozenset(r for r in relations if self._known[r].explains(asked))
+        found = frozenset(r for r in relations if self._known[r].explains(asked))
+        return found if self._shared is None else found | self._shared.near(asked)
 
 
 def placed_in(asked: Tokens) -> list[Placed]:

@@ -9,6 +9,7 @@ activations (WISE, arXiv 2405.14768; GRACE, arXiv 2211.11031), are in `routers`.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from mneme.memories.parametric.cues import Cues
@@ -42,7 +43,9 @@ _PART_OF: Final = frozenset(_PART_WORDS.split())
 
 
 class Bank(Protocol):
-    """The bank of phrasings, as far as routing needs it."""
+    """The bank of phrasings, as far as routing needs it; it does not change."""
+
+    def __hash__(self) -> int: ...
 
     @property
     def relations(self) -> Iterable[str]: ...
@@ -88,9 +91,7 @@ class RouterIndex:
                 otherwise a slot with different objects is not routed.
         """
         self._bank, self._newest_wins = bank, newest_wins
-        self._cues = Cues()
-        for relation in bank.relations:
-            self._cues.add(relation, bank.of(relation))
+        self._cues = Cues(_cues_of(bank))
         self._ledgers: dict[str, FactLedger] = {}
         self._order: dict[str, int] = {}
         self._puts = 0
@@ -178,8 +179,8 @@ class RouterIndex:
             noun = noun[2:]
         if not noun or asked[0] not in _OPEN:
             return "it asks for something else than the bank has words for"
-        form = normal(["what", *asked[end:]])
-        relations = self._cues.exact(form) or self._cues.near(form)
+        forms = [normal([opener, *asked[end:]]) for opener in ("what", "where", "who")]
+        relations = {r for form in forms for r in self._cues.exact(form) or self._cues.near(form)}
         places = [place for relation in relations for place in slots.get(relation, ())]
         places = [place for place in places if _is_a(place.entry.fact.object, noun)]
         return self._one(places, clause) if places else _UNKNOWN
@@ -224,6 +225,15 @@ class RouterIndex:
 _OPEN: Final = frozenset({"what", "which"})
 _ANY: Final = (["thing"], ["things"])
 _UNKNOWN: Final = "no shard knows this of the subject"
+
+
+@lru_cache(maxsize=4)
+def _cues_of(bank: Bank) -> Cues:
+    """Of the relations that the bank names: the same for all namespaces."""
+    cues = Cues()
+    for relation in bank.relations:
+        cues.add(relation, bank.of(relation))
+    return cues
 
 
 def _ends_noun(word: str) -> bool:
