@@ -71,7 +71,7 @@ class Settings:
         phrasings: A JSON file of how relations are said and asked for, beside the packaged ones:
             for facts that are written into weights (docs/parametric.md).
         adapter_slots: Shards that are ready in a model at one time.
-        adapter_rank: The highest rank of a shard that is served.
+        adapter_rank: The width of those slots; a shard of a higher rank makes them wider.
         adapter_host_bytes: Memory for shards beside those slots.
         learn: Whether feedback changes the weights of the ranking, for each namespace by itself.
     """
