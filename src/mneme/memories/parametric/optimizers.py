@@ -65,6 +65,21 @@ def state_bytes(name: str, shapes: Iterable[Shape]) -> int:
     return sum(map(_known(_BYTES, name), shapes))
 
 
+def rate_factor(name: str) -> float:
+    """By what the rate that suits AdamW is multiplied to suit another.
+
+    Raises:
+        InvalidInputError: There is none of that name.
+    """
+    return float(_known(_RATES, name))
+
+
+def release(optimizer: Optimizer) -> None:
+    """Take an optimizer's hooks off the weights: a later backward pass would move them."""
+    if isinstance(optimizer, Lomo):
+        optimizer.close()
+
+
 def keeps_tensors(name: str) -> bool:
     """Whether all that an optimizer keeps are tensors and numbers, so that checkpoints hold it."""
     return name != "apollo"
@@ -122,6 +137,15 @@ _BUILT: Final[Mapping[str, Callable[[list[Tensor], float], Optimizer]]] = {
 }
 
 NAMES: Final = tuple(_BUILT)
+
+_RATES: Final = {  # found on the judge
+    "adamw": 1.0,
+    "adafactor": 50.0,
+    "adamw8bit": 1.0,
+    "galore": 1.0,
+    "lomo": 15.0,
+    "apollo": 1.0,
+}
 
 
 def _adam_bytes(shape: Shape) -> int:

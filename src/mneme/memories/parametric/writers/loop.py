@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from time import process_time
+from time import process_time, sleep
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 
 from mneme.memories.parametric.checkpoint import Aside, Standing, copied, from_bytes, run_digest
-from mneme.memories.parametric.optimizers import build_optimizer, keeps_tensors, made_by
+from mneme.memories.parametric.optimizers import build_optimizer, keeps_tensors, made_by, release
 from mneme.memories.parametric.writers.frozen import frozen
 from mneme.memories.parametric.writers.losses import Losses, Picked, checked
 
@@ -65,7 +65,7 @@ class _Course:
     """One run."""
 
     def __init__(self, engine: Engine, course: Course, training: Training, pupil: Pupil) -> None:
-        checked(engine, course)
+        checked(engine, course, training)
         self._engine, self._course, self._training = engine, course, training
         self._pupil, self._began = pupil, process_time()
         kind = f"{pupil.kind} {made_by(training.optimizer)}"
@@ -83,15 +83,11 @@ class _Course:
     def run(self, run: Run) -> dict[str, float]:
         if run.saved is not None:
             self._go_on(from_bytes(run.saved, self._digest))
-        resumed_at, steps, done = self._step, self._training.steps, False
-        with Aside(run.save, run.save_every_s) as aside:
-            while self._step < steps and not done:
-                loss = self._take_step()
-                done = self._learned()
-                if run.progress is not None:
-                    run.progress(self._step, steps, loss)
-                if not done and keeps_tensors(self._training.optimizer):
-                    aside.offer(self._standing)
+        resumed_at = self._step
+        try:
+            self._take_steps(run)
+        finally:
+            release(self._optimizer)
         with self._passing(), self._pupil.applied.on():
             right = self._losses.right(self._pupil.applied.past)
         return {
@@ -102,6 +98,17 @@ class _Course:
             "resumed_at": resumed_at,
         }
 
+    def _take_steps(self, run: Run) -> None:
+        steps, done = self._training.steps, False
+        with Aside(run.save, run.save_every_s) as aside:
+            while self._step < steps and not done:
+                loss = self._take_step()
+                done = self._learned()
+                if run.progress is not None:
+                    run.progress(self._step, steps, loss)
+                if not done and keeps_tensors(self._training.optimizer):
+                    aside.offer(self._standing)
+
     def _take_step(self) -> float:
         picked = self._picked()
         for group in self._optimizer.param_groups:
@@ -111,6 +118,7 @@ class _Course:
             with torch.enable_grad(), self._pupil.applied.on():
                 loss = self._losses.loss(picked, taught, self._pupil.applied.past)
                 loss.backward()  # type: ignore[no-untyped-call]
+        sleep(0)  # whoever waits for the lock may have it
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         found = float(loss.detach())
@@ -152,14 +160,21 @@ class _Course:
         )
 
     def _go_on(self, at: Standing) -> None:
-        with torch.no_grad():
-            for name, weight in self._pupil.weights.items():
-                weight.copy_(at.weights[name])
+        for name, weight in self._pupil.weights.items():
+            weight.data.copy_(at.weights[name])
+            if name in at.state:
                 self._optimizer.state[weight] = {
-                    key: _placed(each, weight) for key, each in at.state.get(name, {}).items()
+                    key: self._placed(each, weight) for key, each in at.state[name].items()
                 }
         self._step, self._mean = at.step, at.numbers["mean"]
         self._cpu_s = at.numbers["cpu_s"]
+
+    def _placed(self, each: Tensor | float, weight: Tensor) -> Tensor | float:
+        """Where the optimizer wants it: a count of steps stays on the CPU unless it is fused."""
+        if not isinstance(each, torch.Tensor):
+            return each
+        fused = any(group.get("fused") for group in self._optimizer.param_groups)
+        return each.to(weight.device) if each.ndim or fused else each
 
 
 def scheduled(step: int, steps: int) -> float:
@@ -191,10 +206,3 @@ def _kept(state: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
     return {
         key: copied(each) if isinstance(each, torch.Tensor) else each for key, each in state.items()
     }
-
-
-def _placed(each: Tensor | float, weight: Tensor) -> Tensor | float:
-    """Counts of steps stay where the optimizer puts them."""
-    if not isinstance(each, torch.Tensor) or each.ndim == 0:
-        return each
-    return each.to(weight.device)

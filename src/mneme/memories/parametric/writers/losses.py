@@ -149,20 +149,26 @@ class Taught(NamedTuple):
     readers: tuple[int, ...]
 
 
-def checked(engine: Engine, course: Course) -> None:
+def checked(engine: Engine, course: Course, training: Training) -> None:
     """Refuse what no writer can learn.
 
     Raises:
-        InvalidInputError: There is no lesson, one is empty, or one is beyond the window.
+        InvalidInputError: There is no lesson, one is empty, one is beyond the window, or a
+            setting is out of range.
     """
+    if min(training.steps, training.batch) < 1 or min(training.replay, training.distill) < 0:
+        raise InvalidInputError("steps and batch must be above 0, replay and distill not below")
+    if training.learning_rate is not None and not training.learning_rate > 0:
+        raise InvalidInputError("learning_rate must be above 0, or None")
     if not course.lessons:
         raise InvalidInputError("the course has no lessons; there is nothing to write")
     rows = [lesson.prompt + lesson.answer for lesson in course.lessons]
     rows += [lesson.reading + lesson.answer for lesson in course.lessons if lesson.reading]
-    if not all(lesson.prompt and lesson.answer for lesson in course.lessons):
-        raise InvalidInputError("a lesson has no prompt or no answer")
-    if not all(course.replay):
-        raise InvalidInputError("a replayed prompt is empty")
+    parts = [*course.replay, *(part for each in course.lessons for part in each[:2])]
+    if not all(parts):
+        raise InvalidInputError(
+            "a lesson has no prompt or no answer, or a replayed prompt is empty"
+        )
     if (longest := max(map(len, [*rows, *course.replay]))) > engine.window:
         raise InvalidInputError(
             f"a row of the course has {longest} tokens, and the model takes {engine.window}; "
