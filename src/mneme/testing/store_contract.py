@@ -14,6 +14,7 @@ import pytest
 
 from mneme.core.rows import AuditRow, Condition, Selection, Spent
 from mneme.core.tabular import TableRow
+from mneme.testing.adapter_rows_contract import AdapterRowsContract
 from mneme.testing.block_rows_contract import BlockRowsContract
 from mneme.testing.store_rows import add, text_row, version_row
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _SECOND = 1_000_000
 
 
-class StoreContract(BlockRowsContract):
+class StoreContract(BlockRowsContract, AdapterRowsContract):
     """The laws of `mneme.core.store.Store`."""
 
     def test_what_was_written_is_read_by_all(self, store: Store) -> None:
