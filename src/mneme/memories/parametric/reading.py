@@ -35,7 +35,8 @@ _IN_SUBJECT: Final = re.compile(
     r"[,;:!?\n\"“”]|[.] |\b(?:no longer|never|not|used|that|if|when|who|whom|which|whose|because"
     r"|but|says?|said|thinks?|thought|hopes?|wish(?:es)?|would|could|might|may|should|will|must|does|do"
     r"|did|is|are|was|were|has|have|had|knows?|heard|told|tells|believes?|wants?|likes?|i|you|we|they|he"
-    r"|she|than|like|where|how|neither|hardly|rarely|seldom)\b|n['’]t\b",
+    r"|she|than|like|where|how|neither|hardly|rarely|seldom|lives|works|plays|speaks"
+    r"|drives|owns|loves|bought|moved|met)\b|n['’]t\b|\b(?:and|or)$",
     re.IGNORECASE,
 )
 _LEADS: Final = re.compile(r"(?:my|our|the|[^\W\d_a-z]|\d)")
@@ -43,11 +44,12 @@ _NO_OBJECT: Final = re.compile(
     r"(?:it|this|that|these|those|them|him|me|us|you|not|never|no longer|what|whether|if|how|when"
     r"|where|why|too|so|as|a lot|a bit|both|there|here|nothing|nobody|none|anything|everything"
     r"|something|someone|more|less|either|neither|each other|your|and|or|but|is|are|was|be|been"
-    r"|going to|about to|unknown)\b",
+    r"|going to|about to|up to|out of|off|away|back|down|unknown)\b",
     re.IGNORECASE,
 )
 _CLAUSE: Final = re.compile(
-    r"[;?\n]|[.!] +\S|\s(?:but|because|although|though|unless|whereas|while|if|since s?he)\s"
+    r"[;?\n]|(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)(?<!\bProf)[.!] +\S"
+    r"|\s(?:but|because|although|though|unless|whereas|while|if|since s?he)\s"
     r"|,\s?(?:so|which|who|where|while|and (?:i|he|she|they|we|it|my|his|her))\b"
     r"|\sand (?:i|he|she|they|we|it|my|his|her|also|then|is|was|has|works?|lives?|likes?|loves?"
     r"|owns?|plays?|speaks?|drives?|studies|wants?|moved|bought|hates?|uses?)\b",
@@ -55,9 +57,9 @@ _CLAUSE: Final = re.compile(
 )
 # "My locker code is 4471": a name of something with a value that looks like one.
 _NAMED: Final = re.compile(
-    r"(?:my|(?P<s>[^\W\d_a-z][\w-]*(?: [^\W\d_a-z][\w-]*)?)['’]s) (?P<x>[a-z][\w-]*(?: [a-z][\w-]*){0,2})"
-    r" is (?:now |called )?(?P<o>(?:(?-i:[A-Z0-9])|an? (?-i:[A-Z])|\S+@\S).*)",
-    re.IGNORECASE,
+    r"(?:[Mm]y|(?P<s>[^\W\d_a-z][\w-]*(?: [^\W\d_a-z][\w-]*)?)['’]s)"
+    r" (?P<x>[a-z][\w-]*(?: [a-z][\w-]*){0,2}) is (?:now |called )?"
+    r"(?P<o>(?:[^\W_a-z]|an? [^\W\d_a-z]|\S+@\S).*)"
 )
 _VAGUE_WORDS: Final = (
     "advice answer approach apologies bad concern conclusion dream experience fault fear feeling "
@@ -97,6 +99,7 @@ class _Form(NamedTuple):
     length: int
     own: bool
     thing: str
+    special: bool  # said of such objects alone: read before what is said of all
 
 
 class Reader:
@@ -106,7 +109,7 @@ class Reader:
         known = list(phrasings)
         said = [form for each in known for form in _statements(each)]
         asked = [form for each in known for form in _questions(each)]
-        self._said = sorted(said, key=lambda form: (-form.length, not form.thing))
+        self._said = sorted(said, key=lambda form: (-form.length, not form.special))
         self._asked = sorted(asked, key=lambda form: -form.length)
         self._compiled: dict[str, re.Pattern[str]] = {}  # most are never needed
 
@@ -160,16 +163,14 @@ def _named(said: str) -> Triple | None:
 
 
 def _statements(phrasing: Phrasing) -> Iterator[_Form]:
-    def form(template: str, thing: str, *, own: bool) -> _Form:
-        return _form(phrasing.relation, template, thing, own=own)
-
     for own in (False, True):
         held = (each for each in phrasing.held_of(own=own) if "{o}" in each)
         made = phrasing.own_statements if own else phrasing.statements
         for template in (*made, *held):
-            yield form(template, phrasing.object, own=own)
+            yield _form(phrasing.relation, template, phrasing.object, own=own)
     for template, thing in phrasing.reads:
-        yield form(template, thing, own="{s}" not in template)
+        own = "{s}" not in template
+        yield _form(phrasing.relation, template, thing, own=own)._replace(special=True)
 
 
 def _questions(phrasing: Phrasing) -> Iterator[_Form]:
@@ -186,7 +187,7 @@ def _form(relation: str, template: str, thing: str, *, own: bool) -> _Form:
     return _Form(
         relation, _pattern(template, own=own),
         max(words, key=len, default=""), len(" ".join(literal.split())), own,
-        thing,
+        thing, False,
     )  # fmt: skip
 
 
