@@ -238,6 +238,7 @@ def test_names_and_checksums_cannot_be_shifted_against_each_other() -> None:
 # -- folders
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # peft's
 @pytest.mark.parametrize("form", FORMS)
 def test_a_folder_is_what_peft_opens(llama: Engine, tmp_path: Path, form: str) -> None:
     peft = pytest.importorskip("peft")
@@ -314,6 +315,7 @@ def test_a_damaged_folder_is_refused(tmp_path: Path, part: str) -> None:
         assert isinstance(read_folder(folder), Foreign)  # nothing says what it knows
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # peft's
 def test_a_folder_that_peft_wrote_is_foreign(llama: Engine, tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
     own = mneme.engine(tiny_model("llama", tmp_path / "model"))

@@ -128,7 +128,7 @@ class Shelf:
                     if tag in gone:
                         self._slots.clear(slot)
                 for fitted in wiped:
-                    fitted.wipe()
+                    fitted.numbers.zero_()
         return gone
 
     def close(self) -> None:

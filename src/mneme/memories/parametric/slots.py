@@ -35,28 +35,35 @@ _GROUPED: Final = (
 )
 
 
+class _Part(NamedTuple):
+    """Where the matrices of one layer lie in `Fitted.numbers`: first A, then B."""
+
+    path: str
+    rank: int
+    start: int
+
+
 class Fitted(NamedTuple):
-    """An adapter that was checked against the model: its change is x @ down.T @ up.T.
+    """An adapter that was checked against the model: its change is x @ A.T @ B.T.
 
-    In the type of the model, on the CPU.
+    All its matrices are one tensor: one copy to the device, and few objects in memory.
 
-    parts: By path, down [rank, inputs] and up [outputs, rank], with peft's scaling in it.
-    rank: The largest.
+    numbers: In the type of the model, on the CPU, with peft's scaling in B.
+    parts: Where they lie; shared by adapters of the same layers and ranks.
     """
 
-    parts: Mapping[str, tuple[Tensor, Tensor]]
-    rank: int
+    numbers: Tensor
+    parts: tuple[_Part, ...]
+
+    @property
+    def rank(self) -> int:
+        """The largest."""
+        return max(part.rank for part in self.parts)
 
     @property
     def bytes(self) -> int:
-        """Of its tensors."""
-        return sum(half.nbytes for part in self.parts.values() for half in part)
-
-    def wipe(self) -> None:
-        """Overwrite it with zeros."""
-        for part in self.parts.values():
-            for half in part:
-                half.zero_()
+        """Of its numbers."""
+        return self.numbers.nbytes
 
 
 class _Stack(NamedTuple):
@@ -138,6 +145,7 @@ class Slots:
         self._dtype: torch.dtype = engine.model.dtype
         self._most_rank = max(rank, most_rank)
         self._rank, self._held = rank, [_EMPTY] * count
+        self._layouts: dict[tuple[_Part, ...], tuple[_Part, ...]] = {}
         self._stacks = {path: self._stack(path, rank) for path in self._shapes}
         self._plan: _Plan | None = None
         self._is_hooked: set[str] = set()
@@ -168,16 +176,21 @@ class Slots:
                 layers, or hold numbers that the model's type does not have.
         """
         check_base(adapter.base, self._base)
-        parts = {}
+        parts, halves, start = [], [], 0
         for path, (a, b, scale) in factors(adapter, self._shapes).items():
-            halves = a.float().to(self._dtype, copy=True), (b.float() * scale).to(self._dtype)
-            if not all(bool(half.isfinite().all()) for half in halves):
-                raise InvalidInputError(f"{path!r} of the adapter has numbers that are not finite")
-            parts[path] = tuple(half.cpu().contiguous() for half in halves)
-        return Fitted(
-            {path: (down, up) for path, (down, up) in parts.items()},
-            max(down.shape[0] for down, _ in parts.values()),
-        )
+            parts.append(_Part(path, a.shape[0], start))
+            halves += [
+                a.detach().cpu().float().flatten(),
+                (b.detach().cpu().float() * scale).flatten(),
+            ]
+            start += a.numel() + b.numel()
+        numbers = torch.cat(halves).to(self._dtype)
+        if not bool(numbers.isfinite().all()):
+            raise InvalidInputError(
+                f"the adapter has numbers that are not finite, or that {self._dtype} does not have"
+            )
+        known = tuple(parts)
+        return Fitted(numbers, self._layouts.setdefault(known, known))
 
     def put(self, slot: int, adapter: Adapter | Fitted, *, tag: str | None = None) -> None:
         """Copy an adapter into a slot; what was there is gone.
@@ -194,14 +207,16 @@ class Slots:
                     f"an adapter of rank {fitted.rank} does not fit into slots of rank "
                     f"{self._rank}; widen them first"
                 )
-            self._fill(slot, fitted.parts)
-            self._held[slot] = _Held(tag, fitted.rank, frozenset(fitted.parts))
+            self._fill(slot, fitted)
+            self._held[slot] = _Held(
+                tag, fitted.rank, frozenset(part.path for part in fitted.parts)
+            )
 
     def clear(self, slot: int) -> None:
         """Overwrite a slot with zeros."""
         self._check_slot(slot)
         with self._engine.lock:
-            self._fill(slot, {})
+            self._fill(slot, None)
 
     def widen(self, rank: int) -> None:
         """Let adapters of a larger rank fit; what is in the slots stays.
@@ -316,22 +331,25 @@ class Slots:
             output.index_add_(0, rows, change.view(len(rows), *output.shape[1:]))
         return output
 
-    def _fill(self, slot: int, parts: Mapping[str, tuple[Tensor, Tensor]]) -> None:
-        """Copy parts into a slot, zeros elsewhere; it has no name until the caller gives one."""
+    def _fill(self, slot: int, fitted: Fitted | None) -> None:
+        """Copy matrices into a slot, zeros elsewhere; it has no name until the caller gives one."""
         self._held[slot] = _EMPTY
+        parts = {part.path: part for part in fitted.parts} if fitted is not None else {}
+        placed: dict[torch.device, Tensor] = {}
         with torch.no_grad():
             for path, stack in self._stacks.items():
-                down, up = stack.down[slot], stack.up[slot]
-                part = parts.get(path)
-                if part is None:
-                    down.zero_()
-                    up.zero_()
-                    continue
-                rank = part[0].shape[0]
-                down[:rank].copy_(part[0])
-                up[:, :rank].copy_(part[1])
-                down[rank:].zero_()
-                up[:, rank:].zero_()
+                down, up, rank = stack.down[slot], stack.up[slot], 0
+                if fitted is not None and path in parts:
+                    device = down.device
+                    if device not in placed:
+                        placed[device] = fitted.numbers.to(device)
+                    rank = parts[path].rank
+                    a, b = _halves(placed[device], parts[path], self._shapes[path])
+                    down[:rank].copy_(a)
+                    up[:, :rank].copy_(b)
+                if rank < self._rank:
+                    down[rank:].zero_()
+                    up[:, rank:].zero_()
 
     def _stack(self, path: str, rank: int) -> _Stack:
         device = next(self._layers[path].parameters()).device
@@ -352,6 +370,14 @@ class _Hook:
 
     def __call__(self, _layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return self._slots.changed(self._path, given[0], output)
+
+
+def _halves(numbers: Tensor, part: _Part, shape: LinearShape) -> tuple[Tensor, Tensor]:
+    """A [rank, inputs] and B [outputs, rank] of one layer, as views."""
+    middle = part.start + part.rank * shape.inputs
+    end = middle + part.rank * shape.outputs
+    a = numbers[part.start : middle].view(part.rank, shape.inputs)
+    return a, numbers[middle:end].view(shape.outputs, part.rank)
 
 
 def _product(x: Tensor, down: Tensor, up: Tensor) -> Tensor:
