@@ -23,7 +23,7 @@ _MIB = 1 << 20
 
 _ABOVE_0 = (
     "embedder_timeout_s", "llm_timeout_s", "busy_timeout_s", "max_turn_bytes", "adapter_slots",
-    "adapter_rank",
+    "adapter_rank", "adapter_checkpoint_s",
 )  # fmt: skip
 
 
@@ -73,6 +73,7 @@ class Settings:
         adapter_slots: Shards that are ready in a model at one time.
         adapter_rank: The width of those slots; a shard of a higher rank makes them wider.
         adapter_host_bytes: Memory for shards beside those slots.
+        adapter_checkpoint_s: Seconds between checkpoints of a shard that is being written.
         learn: Whether feedback changes the weights of the ranking, for each namespace by itself.
     """
 
@@ -113,6 +114,7 @@ class Settings:
     adapter_slots: int = 8
     adapter_rank: int = 16
     adapter_host_bytes: int = 256 * _MIB
+    adapter_checkpoint_s: float = 30.0
     learn: bool = False
 
     def __post_init__(self) -> None:

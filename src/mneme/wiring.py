@@ -183,6 +183,7 @@ def _adapters(settings: Settings, folder: Path) -> AdapterSettings:
         slots=settings.adapter_slots,
         rank=settings.adapter_rank,
         host_bytes=settings.adapter_host_bytes,
+        checkpoint_s=settings.adapter_checkpoint_s,
     )
 
 

@@ -46,7 +46,7 @@ class Models:
     ) -> None:
         self.vault, self._engines, self.settings = vault, engines, settings
         self._model = model
-        self.runs = Runs(settings.folder)
+        self.runs = Runs(settings.folder, settings.checkpoint_s)
         self._bank: Bank | None = None
         self._weights: dict[str, Weights] = {}
         self._lock = Lock()

@@ -19,6 +19,7 @@ class AdapterSettings:
         slots: Shards that are ready in the model at one time.
         rank: The highest rank that fits into a slot.
         host_bytes: Memory for shards beside the slots.
+        checkpoint_s: Seconds between checkpoints of a run.
     """
 
     folder: Path
@@ -26,3 +27,4 @@ class AdapterSettings:
     slots: int = 8
     rank: int = 16
     host_bytes: int = 256 << 20
+    checkpoint_s: float = 30.0

@@ -176,6 +176,7 @@ class Shards:
                 progress=watched,
                 save=lambda data: self._runs.save(cube_id, data),
                 saved=self._runs.saved(cube_id),
+                save_every_s=self._runs.every_s,
             )
             try:
                 row, text = self._tuner.write(self.place(path, [cube_id]), ledger, training, run)
