@@ -4,9 +4,10 @@ Written to a temporary file in `.tmp` of the same folder, then renamed: a reader
 or none. A writer holds a lock on its temporary file, so what a dead one left is known, and removed
 by the next who opens the folder or drops a blob.
 
-No fsync: a checksum finds what a power cut broke, and the text is still there to compute it again
-(design/007). To sync file and folder would make a file of 262 kB take 6 ms instead of 0.1
-(benchmarks/kv_tiers.py, on a virtual machine of two cores that others used too).
+Without `durable` there is no fsync: a checksum finds what a power cut broke, and the text is still
+there to compute it again (design/007). To sync file and folder would make a file of 262 kB take
+6 ms instead of 0.1 (benchmarks/kv_tiers.py, on a virtual machine of two cores that others used
+too). With `durable` that is paid: for what costs much to make again (design/008).
 """
 
 from __future__ import annotations
@@ -58,13 +59,19 @@ class FolderBlobs:
     and takes its place.
     """
 
-    def __init__(self, folder: Path, *, name: str = "disk") -> None:
+    def __init__(self, folder: Path, *, name: str = "disk", durable: bool = False) -> None:
         """Open it; made with the first file that is put.
+
+        Args:
+            folder: Of the files.
+            name: What errors and figures call it.
+            durable: `put` returns when the files and their names are on the disk, so that a power
+                cut loses none of them, and `drop` when the names are gone for good.
 
         Raises:
             BackendUnavailableError: It cannot be read.
         """
-        self._folder, self._name = Path(folder), name
+        self._folder, self._name, self._durable = Path(folder), name, durable
         self._waiting = self._folder / ".tmp"
         with self._answering():
             self._sweep()
@@ -78,16 +85,21 @@ class FolderBlobs:
         with self._answering():
             for name in names:
                 self._put(name, blobs[name])
+            if self._durable:
+                self._sync_folders(names)
 
     def get(self, names: Sequence[str]) -> list[memoryview | None]:
         with self._answering():
             return [self._read(name) for name in checked(names)]
 
     def drop(self, names: Iterable[str]) -> None:
+        names = checked(names)
         with self._answering():
-            for name in checked(names):
+            for name in names:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     self._path(name).unlink()
+            if self._durable:
+                self._sync_folders(names)
             self._sweep()
 
     def names(self) -> Iterator[str]:
@@ -126,6 +138,8 @@ class FolderBlobs:
             if sys.platform != "win32":
                 fcntl.flock(handle, fcntl.LOCK_EX)
             _write_all(handle, data)
+            if self._durable:
+                os.fsync(handle)  # before it has its name: a file of that name is whole
             try:
                 waiting.replace(path)
             except FileNotFoundError:  # the first of its two characters
@@ -136,6 +150,18 @@ class FolderBlobs:
             raise
         finally:
             os.close(handle)
+
+    def _sync_folders(self, names: Sequence[str]) -> None:
+        """Make names durable: theirs in their folders, and those folders' in this one and its own.
+
+        Whoever made a folder may have died before it was synced, so all are, each time.
+        """
+        if sys.platform == "win32":
+            return  # NTFS keeps names in its journal; a folder cannot be opened
+        for folder in sorted({self._path(name).parent for name in names}):
+            _sync_folder(folder)
+        for folder in (self._folder, self._folder.parent) if names else ():
+            _sync_folder(folder)
 
     def _read(self, name: str) -> memoryview | None:
         try:
@@ -189,6 +215,18 @@ def _write_all(handle: int, data: bytes) -> None:
     left = memoryview(data).cast("B")
     while left:
         left = left[os.write(handle, left) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    """What is in a folder; one that is not there has nothing in it."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _contents(handle: int) -> memoryview | None:
