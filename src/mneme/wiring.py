@@ -155,7 +155,7 @@ def _blobs(
 
 def _adapters_in(folder: Path) -> BlobStore:
     """Where files of adapters lie: beside the store. They are synced: to make them anew is dear."""
-    return FolderBlobs(folder / _PARAMETRIC)
+    return FolderBlobs(folder / _PARAMETRIC, durable=True)
 
 
 def block_folder(folder: str | Path) -> BlobStore:
