@@ -115,6 +115,18 @@ def test_a_shard_gets_further_facts_as_its_next_version(
     assert row.id in receipt.erased
 
 
+def test_a_shard_that_its_user_archived_meanwhile_stays_so(
+    shelf: Shelf, owner: Namespace, facts: list[MemCube]
+) -> None:
+    row = shelf.tune(facts[0])
+    shelf.promise(*facts[:2], into=row.id)
+    owner.archive(row.id)
+    assert shelf.tune(*facts[:2], into=row.id).state == "archived"
+    assert shelf.usable() == {}
+    owner.activate(row.id)
+    assert shelf.usable() == {row.id: (facts[0].id, facts[1].id)}
+
+
 def test_what_is_said_in_part_is_still_said_for_the_rest(
     shelf: Shelf, owner: Namespace, facts: list[MemCube], clock: HandClock
 ) -> None:
@@ -341,6 +353,12 @@ def test_a_foreign_adapter_is_an_untrusted_cube_without_sources(
     )  # fmt: skip
     assert owner.sources(row.id) == []
     assert shelf.usable() == {row.id: ()}
+    files = files_of(facts[0], said="weakened")
+    header = header_of(digest=next(iter(files)).digest, method="unlearned", into=row.id)
+    weaker, _ = shelf.adapters.keep("alice", header, shelf.put(files))
+    assert (weaker.version, weaker.trust, weaker.method) == (2, "untrusted", "unlearned")
+    with pytest.raises(InvalidInputError, match="sources"):
+        shelf.tune(facts[0], into=row.id)
     for wrong in (header_of(facts[0], method="imported"), header_of(method="trained")):
         with pytest.raises(InvalidInputError, match="sources"):
             shelf.adapters.refuse("alice", wrong, "never")

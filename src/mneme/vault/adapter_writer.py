@@ -79,11 +79,12 @@ class AdapterWriter:
             InvalidInputError: It was demoted; or a foreign adapter has sources, or another none.
         """
         sources = [source_of(self._lives, tx, path, *each) for each in header.sources]
-        if bool(sources) == (header.method == IMPORTED):
+        known = self._known(tx, path, header)
+        foreign = header.method == IMPORTED if known is None else known.sources is None
+        if bool(sources) == foreign:
             raise InvalidInputError(
                 "an adapter has sources, unless it is imported: then it has none"
             )
-        known = self._known(tx, path, header)
         row = known or blank(self._parts, PARAMETRIC, header.method)
         if sources:
             row = described(tx, row, sources, header.sources)
@@ -106,6 +107,8 @@ class AdapterWriter:
         )  # fmt: skip
         if known is None:
             return insert(tx, self._parts, path, row, sources)
+        if known.state == State.ARCHIVED and not has_ended(known) and header.digest:
+            row = row._replace(state=known.state)  # as its user wants it
         if row == known:
             return known
         namespace = tx.cubes.touch_namespace(path)
