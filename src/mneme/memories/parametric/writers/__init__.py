@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 _WRITERS: Final = {  # name: module and class
     "lora": ("mneme.memories.parametric.writers.lora", "LoraWriter"),
     "cartridge": ("mneme.memories.parametric.writers.cartridge", "CartridgeWriter"),
+    "memory-layer": ("mneme.memories.parametric.writers.memory_layer", "MemoryLayerWriter"),
+    "knn": ("mneme.memories.parametric.writers.knn", "KnnWriter"),
 }
 _CARRIERS: Final = {
     "lora": ("mneme.memories.parametric.lora", "LoraCarrier"),
     "cartridge": ("mneme.memories.parametric.cartridge", "CartridgeCarrier"),
+    "memory-layer": ("mneme.memories.parametric.memory_layer", "MemoryLayerCarrier"),
+    "knn": ("mneme.memories.parametric.knn", "KnnCarrier"),
 }
 
 NAMES: Final = tuple(_WRITERS)
