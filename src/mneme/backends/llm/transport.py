@@ -60,6 +60,7 @@ class Post:
     headers: Mapping[str, str]
     body: bytes
     most_bytes: int  # of the answer
+    method: str = "POST"
 
 
 def post(request: Post, *, deadline: float) -> Received:
@@ -142,7 +143,7 @@ async def _pump(
         async with (
             client.AsyncClient(trust_env=False, verify=_trusted(), timeout=limits) as session,
             session.stream(
-                "POST", request.url, content=request.body, headers=dict(request.headers)
+                request.method, request.url, content=request.body, headers=dict(request.headers)
             ) as answer,
         ):
             put(Received(answer.status_code, answer.headers, None))
@@ -166,7 +167,7 @@ async def _send(client: ModuleType, request: Post, left_s: float) -> Received:
             asyncio.timeout(left_s),
             client.AsyncClient(trust_env=False, verify=_trusted(), timeout=limits) as session,
             session.stream(
-                "POST", request.url, content=request.body, headers=dict(request.headers)
+                request.method, request.url, content=request.body, headers=dict(request.headers)
             ) as answer,
         ):
             body = await _body(answer, request.most_bytes)
