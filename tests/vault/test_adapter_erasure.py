@@ -12,6 +12,7 @@ from mneme import CubeNotFoundError, ForbiddenError, MemCube, Namespace
 from mneme.settings import Settings
 from mneme.testing.shards import BASE, TRAINING, Shelf, files_of
 from mneme.vault.stale import TUNE, facts_of
+from mneme.vault.sweep import GRACE_US
 
 
 def jobs(shelf: Shelf) -> list[str]:
@@ -208,15 +209,31 @@ def test_files_that_another_cube_names_as_well_stay(
     assert len(shelf.files()) == len(files_of(facts[0]))
 
 
+def test_files_that_wait_for_their_rows_and_say_what_went_go_at_once(
+    shelf: Shelf, owner: Namespace, facts: list[MemCube]
+) -> None:
+    """A writer died, or is at work: what it wrote of an erased fact will never be kept."""
+    shelf.put(files_of(*facts[:2], said="lost"))
+    other = shelf.put(files_of(facts[2], said="at work"))
+    receipt = owner.erase(facts[0].id)
+    assert (receipt.checked["found"], receipt.complete) == (0, True)
+    assert shelf.files() == {file.name for file in other}
+    shelf.clock.move_s(GRACE_US / 1e6 + 1)
+
+
 def test_a_text_that_a_file_still_says_is_found(
     shelf: Shelf, owner: Namespace, facts: list[MemCube]
 ) -> None:
     """The search of the receipt looks into ledgers: a planted one is not overlooked."""
-    files = files_of(facts[0], said="planted")
-    shelf.put(files)
+    twin = owner.add("A twin says what nobody else does.", type="fact")[0]
+    shelf.tune(twin)
+    name = next(file.name for file in files_of(twin) if file.part == "facts.jsonl")
+    whole = shelf.place.get([name])[0]
+    assert whole is not None
+    shelf.place.put({name: facts[0].text.encode()})
     receipt = owner.erase(facts[0].id)
-    assert receipt.checked["found"] > 0
-    shelf.place.drop([file.name for file in files])
+    assert receipt.checked["found"] == 1
+    shelf.place.put({name: bytes(whole)})
 
 
 def test_an_export_holds_no_fact_of_a_shard(

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mneme.core.errors import CubeNotFoundError, InvalidInputError, VersionConflictError
+from mneme.core.errors import (
+    BackendUnavailableError,
+    CubeNotFoundError,
+    InvalidInputError,
+    VersionConflictError,
+)
 from mneme.core.lifecycle import State
 from mneme.core.rows import is_adapter_file
 from mneme.vault.carrier import described, source_of
@@ -24,8 +29,8 @@ def check_files(place: BlobStore | None, digest: str, files: Sequence[AdapterFil
     """Refuse files that are not those of one adapter, or not there at their sizes.
 
     Raises:
-        InvalidInputError: Says what is wrong.
-        BackendUnavailableError: The place does not answer.
+        InvalidInputError: They are not of one digest, or named otherwise.
+        BackendUnavailableError: They are not there, or were removed since nobody waited for them.
     """
     parts = {file.part for file in files}
     fits = files and len(parts) == len(files) and all(map(is_adapter_file, parts))
@@ -36,7 +41,7 @@ def check_files(place: BlobStore | None, digest: str, files: Sequence[AdapterFil
         )
     found = [] if place is None else place.get([file.name for file in files])
     if [None if data is None else len(data) for data in found] != [file.size for file in files]:
-        raise InvalidInputError("files of this adapter are not there; expect and put them")
+        raise BackendUnavailableError("files of this adapter are not there; put them again")
 
 
 def brought_back(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mneme.core.errors import (
+    BackendUnavailableError,
     CubeNotFoundError,
     FrozenCubeError,
     InvalidInputError,
@@ -43,6 +44,13 @@ if TYPE_CHECKING:
     from mneme.vault.life import Lives
     from mneme.vault.parts import Parts
 
+_REFUSALS = (
+    BackendUnavailableError,
+    CubeNotFoundError,
+    FrozenCubeError,
+    InvalidInputError,
+    VersionConflictError,
+)
 _IN_USE = tuple(state.value for state in SEARCHED)
 
 
@@ -105,7 +113,8 @@ class Adapters:
                 go.
             VersionConflictError: The text of a source was changed since it was read; likewise.
             FrozenCubeError: The cube is frozen; likewise.
-            InvalidInputError: The files are not there, or not those of one digest; likewise.
+            InvalidInputError: The files are not those of one digest; likewise.
+            BackendUnavailableError: They are not there; likewise.
         """
         try:
             with self._parts.store.write() as tx:
@@ -114,7 +123,7 @@ class Adapters:
                 row = self._writer.write(tx, path, header, State.ACTIVATED, size=size)
                 tx.adapters.add(row.key, row.version, files)
                 tx.ledger.drop_waiting(making_name(path, row))
-        except (CubeNotFoundError, VersionConflictError, FrozenCubeError, InvalidInputError):
+        except _REFUSALS:
             self._discard([each.name for each in files])
             raise
         return row, ""

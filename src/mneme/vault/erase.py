@@ -23,7 +23,7 @@ from mneme.vault import audit
 from mneme.vault.adapter_writer import AdapterWriter
 from mneme.vault.rebuild import promise_again, remainders
 from mneme.vault.stale import CARRIES, enqueue_sweep
-from mneme.vault.sweep import count_files, look_for_orphans, sweep
+from mneme.vault.sweep import count_files, hasten, look_for_orphans, sweep
 from mneme.vault.write import RULES, SOURCE, enqueue_reading
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class Eraser:
         for let_go in self.caches:
             let_go(path)
         done = not doomed or self.scrub()
+        hasten(self._parts, patterns)
         missed = self._sweep(doomed)
         return ErasureReceipt(
             erased=tuple(row.id for row in doomed),
