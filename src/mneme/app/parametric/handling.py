@@ -76,13 +76,14 @@ def exported(vault: Vault, path: str, row: VersionRow, folder: Path, version: in
 def imported(models: Models, path: str, folder: Path, engine: Engine) -> MemCube:
     """A foreign adapter as an untrusted cube without a ledger."""
     from mneme.memories.parametric.folder import read_folder
-    from mneme.memories.parametric.foreign import foreign_adapter
+    from mneme.memories.parametric.foreign import foreign_adapter, origin
 
-    weights = models.weights(engine)
-    adapter = foreign_adapter(engine, read_folder(folder))
+    weights, source = models.weights(engine), read_folder(folder)
+    adapter = foreign_adapter(engine, source)
     header = Tuned(
-        sources=(), base=weights.base, carrier=adapter.carrier, form="fp32", method="imported"
-    )
+        sources=(), base=weights.base, carrier=adapter.carrier, form="fp32", method="imported",
+        extra=origin(source),
+    )  # fmt: skip
     row, text = keep_unproven(models.vault, path, adapter, FactLedger(), header)
     return models.vault.reader.show(path, row, text)
 
