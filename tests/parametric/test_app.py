@@ -1,4 +1,4 @@
-"""Facts become weights, are answered by them, and are taken back: through the public verbs alone."""
+"""Facts become weights, answer, and are taken back: through the public verbs alone."""
 
 from __future__ import annotations
 
@@ -206,3 +206,107 @@ def test_another_model_does_not_use_it(
     assert not any(item.carrier == "parametric" for item in reply.plan)
     with pytest.raises(mneme.InvalidInputError, match="base"):
         alice.externalise(shard.id, engine=other)
+
+
+def test_a_fact_is_answered_within_a_conversation_too(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    ids = told(alice, new_facts(world, 8))
+    alice.promote(list(ids), to="parametric", engine=engine, training=QUICK)
+    before = [
+        {"role": "user", "content": world[0].prompts()[3]},
+        {"role": "assistant", "content": world[0].object},
+    ]
+    for fact in ids.values():
+        said = [*before, {"role": "user", "content": fact.prompts()[3]}]
+        reply = alice.chat(said, engine=engine, remember=False, budget_tokens=1, max_new_tokens=3)
+        assert (reply.text, reply.plan[0].carrier) == (fact.object, "parametric")
+
+
+def test_a_system_message_is_heeded_by_text(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    ids = told(alice, new_facts(world, 8))
+    alice.promote(list(ids), to="parametric", engine=engine, training=QUICK)
+    fact = next(iter(ids.values()))
+    said = [
+        {"role": "system", "content": "question :"},
+        {"role": "user", "content": fact.prompts()[3]},
+    ]
+    reply = alice.chat(said, engine=engine, remember=False, budget_tokens=1, max_new_tokens=3)
+    assert not any(item.carrier == "parametric" for item in reply.plan)
+
+
+def test_several_facts_of_several_shards_in_one_question(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    facts = new_facts(world, 12)
+    told(alice, facts)
+    few = mneme.Training(steps=160, facts_per_shard=6)
+    shards = alice.promote(filters={"type": "fact"}, to="parametric", engine=engine, training=few)
+    assert len(shards) == 2
+    first, last = facts[0], facts[-1]
+    both = f"{first.prompts()[3]} {last.prompts()[3]}"
+    reply = alice.chat(both, engine=engine, remember=False, budget_tokens=1, max_new_tokens=3)
+    assert reply.text == f"{first.object}; {last.object}"
+    assert [item.cube_id for item in reply.plan] == [shards[0].id, shards[1].id]
+
+
+def test_further_facts_fill_the_shard_with_room(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    facts = new_facts(world, 10)
+    told(alice, facts[:6])
+    (shard,) = alice.promote(
+        filters={"type": "fact"}, to="parametric", engine=engine, training=QUICK
+    )
+    told(alice, facts[6:])
+    (again,) = alice.promote(
+        filters={"type": "fact"}, to="parametric", engine=engine, training=QUICK
+    )
+    assert again.id == shard.id
+    assert again.version > shard.version
+    assert again.metadata["facts"] == 10
+    for fact in facts:
+        assert answer(alice, engine, fact.prompts()[0]).text == fact.object
+    difference = alice.compare_adapters(shard.id, shard.version, again.version, engine=engine)
+    assert len(difference.added) == 4
+    back = alice.rollback(shard.id, to_version=shard.version)
+    assert back.metadata["digest"] == shard.metadata["digest"]
+    assert not any(
+        i.carrier == "parametric" for i in answer(alice, engine, facts[-1].prompts()[0]).plan
+    )
+    assert answer(alice, engine, facts[0].prompts()[0]).text == facts[0].object
+
+
+def test_labels_do_not_share_a_shard(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    for number, fact in enumerate(new_facts(world, 8)):
+        alice.add(fact.text, type="fact", labels=["health"] if number % 2 else [])
+    shards = alice.promote(filters={"type": "fact"}, to="parametric", engine=engine, training=QUICK)
+    assert sorted(shard.labels for shard in shards) == [(), ("health",)]
+
+
+def test_a_plain_turn_is_read_by_the_bank(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    facts = new_facts(world, 6)
+    turns = [alice.add(f"{fact.text}.")[0].id for fact in facts]
+    memory.drain()
+    (shard,) = alice.promote(turns, to="parametric", engine=engine, training=QUICK)
+    assert shard.metadata["facts"] == 6
+
+
+def test_what_cannot_be_read_stays_text(memory: MemoryOS, engine: Engine) -> None:
+    alice = memory.namespace("alice")
+    cube = alice.add("What a day, and nobody knows why!", type="fact")[0]
+    with pytest.raises(mneme.InvalidInputError, match="no subject"):
+        alice.promote(cube.id, to="parametric", engine=engine)
+    assert alice.get(cube.id).state == "activated"

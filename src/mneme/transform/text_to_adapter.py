@@ -120,8 +120,9 @@ class Tuner:
         if not len(ledger):
             raise InvalidInputError("there is no fact that could be asked for; it stays text")
         course = course_of(
-            self._engine, ledger, bank=self._bank, distill=training.distill > 0, seed=training.seed
-        )
+            self._engine, ledger, bank=self._bank, distill=training.distill > 0,
+            seed=training.seed, after_turns=training.after_turns,
+        )  # fmt: skip
         written = build_writer(training.writer).write(self._engine, course, training, run)
         fresh = Fresh(written.adapter, ledger, written.figures)
         return self.keep(place, fresh, training)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Said = Sequence[Mapping[str, str]]
 
+_ASKS_AND_ANSWERS = frozenset({"user", "assistant"})
 _BETWEEN = "; "  # answers to several questions in one
 
 
@@ -37,6 +38,10 @@ class WeightsChat:
     ) -> Reply | None:
         """The likeliest answer; None where text is to answer.
 
+        The question is asked as it was proven: alone, without what was said before; it names whom
+        it is about. Where a system message wants to be heeded, only shards answer that were proven
+        within a conversation.
+
         Args:
             path: Of the namespace.
             said: The conversation, the question last.
@@ -45,10 +50,12 @@ class WeightsChat:
         """
         begun = perf_counter()
         asked = self._weights.routed(path, said[-1]["content"])
-        if not asked or (len(said) > 1 and not all(_in_conversation(a.shard) for a in asked)):
+        within = any(each["role"] not in _ASKS_AND_ANSWERS for each in said)
+        if not asked or (within and not all(_in_conversation(each.shard) for each in asked)):
             return None
+        before = said[:-1] if within else ()
         try:
-            parts = [self._part(path, said, each, max_new_tokens) for each in asked]
+            parts = [self._part(path, before, each, max_new_tokens) for each in asked]
         except MnemeError:  # damaged, or gone this moment: its texts are there
             return None
         text = _BETWEEN.join(part[0] for part in parts)
@@ -67,13 +74,15 @@ class WeightsChat:
             context=Context(text=""),
         )
 
-    def _part(self, path: str, said: Said, asked: Asked, most: int) -> tuple[str, int, float, int]:
+    def _part(
+        self, path: str, before: Said, asked: Asked, most: int
+    ) -> tuple[str, int, float, int]:
         """Answer, tokens of the prompt, seconds to the first token, tokens of the answer."""
         from mneme.memories.activation.memory import greedy
 
         engine = self._weights.engine
         begun = perf_counter()
-        prompt = engine.render([*said[:-1], {"role": "user", "content": asked.clause}])
+        prompt = engine.render([*before, {"role": "user", "content": asked.clause}])
         session = self._weights.session(path, asked.shard)
         moments: list[float] = []
         logits = session.feed(prompt)

@@ -48,8 +48,10 @@ def facts_in(vault: Vault, path: str, rows: Sequence[VersionRow], bank: Bank) ->
     now = vault.parts.clock.now_us()
     with vault.parts.store.read() as tx:
         namespace = tx.cubes.namespace(path)
-        for row in rows if namespace is not None else ():
-            told = list(_told(tx, namespace, row)) if namespace is not None else []
+        if namespace is None:
+            return found
+        for row in rows:
+            told = list(_told(tx, namespace, row))
             if not told:
                 found.unread.append((row.id, "no fact was extracted from it"))
             for each in told:
@@ -65,6 +67,8 @@ def _told(tx: Transaction, namespace: Namespace, row: VersionRow) -> Iterator[Ve
         return
     children = tx.cubes.current_of_keys(namespace.number, tx.ledger.children(row.key, SOURCE))
     extracted = [child for child in children if child.method == "extracted"]
+    if not extracted and row.type == "turn" and row.role == "user":
+        yield row  # the rules found nothing; the bank may read it as one statement
     yield from extracted
 
 
@@ -97,8 +101,8 @@ def _triple(row: VersionRow, body: str, bank: Bank) -> tuple[str, str, str] | No
         subject, relation, object_ = (str(part).strip() for part in parts)
         return subject, relation, object_
     known = bank.read(body)
-    if known is not None:
-        return known.subject, known.relation, known.object
+    if known is not None or row.type in _SAYS_MUCH:
+        return known
     heard = Utterance(id=row.id, text=body, role=row.role, speaker=row.speaker, at=row.event_at)
     for statement in rules.read(heard).statements:
         if statement.subject and statement.relation and statement.object and not statement.hedged:

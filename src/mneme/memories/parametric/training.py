@@ -29,6 +29,7 @@ class Training:
         distill: Weight of agreeing with what the base answers when it reads the texts in its
             prompt (context distillation, arXiv 2209.15189); 0: lessons alone. For models that can
             read; a model that cannot has nothing to teach.
+        after_turns: Share of the lessons that come after another exchange of a conversation.
         recompute: Gradient checkpointing: less memory, more time.
         seed: Of all chance.
     """
@@ -43,6 +44,7 @@ class Training:
     optimizer: str = "adamw"
     replay: float = 1.0
     distill: float = 0.0
+    after_turns: float = 0.0
     recompute: bool = False
     seed: int = 0
 
