@@ -211,6 +211,20 @@ def test_only_what_a_shard_carries_now_makes_it_stale(
     assert list(shelf.usable()) == [row.id]
 
 
+def test_a_fact_says_what_its_metadata_says(shelf: Shelf, owner: Namespace) -> None:
+    """Weights are written from subject, relation and object where the metadata has them."""
+    told = {"subject": "Orla", "relation": "lives in", "object": "Cork", "seen": 1}
+    fact = owner.add("Orla has moved to that town.", type="fact", metadata=told)[0]
+    row = shelf.tune(fact)
+    owner.update(fact.id, metadata={**told, "seen": 2})
+    assert list(shelf.usable()) == [row.id]
+    owner.update(fact.id, metadata={**told, "object": "Lund"})
+    assert shelf.usable() == {}
+    with pytest.raises(VersionConflictError):
+        shelf.tune(fact, into=row.id)
+    assert shelf.tune(owner.get(fact.id), into=row.id).state == "activated"
+
+
 def test_a_shard_with_a_fact_whose_time_is_over_is_written_again(
     shelf: Shelf, owner: Namespace, facts: list[MemCube], clock: HandClock
 ) -> None:

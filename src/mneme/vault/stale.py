@@ -35,6 +35,7 @@ STALE: Final = "stale"  # in the metadata: the text was changed
 DEMOTED: Final = "demoted"  # its user took it back
 REFUSED: Final = "refused"  # it was not proven to say what its sources say
 _ENDS: Final = (STALE, DEMOTED, REFUSED)
+_TRIPLE: Final = ("subject", "relation", "object")
 PROMISED: Final = "promised"  # an adapter is used as it is until it is written again, from these
 _EMPTY: Final[dict[str, dict[str, Any]]] = {
     ACTIVATION: {"blocks": 0, "bytes": 0},
@@ -88,8 +89,13 @@ def ended(
 
 
 def said_in(row: VersionRow) -> tuple[object, ...]:
-    """What of a version stands in a prompt: its text, and what its title is made of."""
-    return row.text_version, row.type, row.event_at, row.trust
+    """What of a version stands in a prompt, or in weights.
+
+    Its text, what its title is made of, and whom it says what of where the metadata tells.
+    """
+    facts = facts_of(row)
+    told = (json.dumps(facts.get(name), sort_keys=True) for name in _TRIPLE)
+    return (row.text_version, row.type, row.event_at, row.trust, *told)
 
 
 def is_to_build(row: VersionRow) -> bool:
