@@ -24,23 +24,17 @@ from mneme.memories.parametric.training import UNWATCHED, Course, Lesson, Run, T
 from mneme.memories.parametric.writers import NAMES, build_carrier, build_writer
 from mneme.memories.parametric.writers.loop import drawn, scheduled
 from mneme.memories.parametric.writers.lora import LoraWriter
-from mneme.testing.fact_world import HELD, WRITTEN, WorldFact, new_facts
+from mneme.testing.fact_world import (
+    HELD,
+    WRITTEN,
+    WorldFact,
+    course_of,
+    new_facts,
+    prompt_of,
+)
 from mneme.testing.tiny_models import tiny_model
 
 SHORT = Training(steps=12, batch=16)
-
-
-def tokens(engine: Engine, prompt: str) -> tuple[int, ...]:
-    return tuple(engine.render([{"role": "user", "content": prompt}]))
-
-
-def course(engine: Engine, facts: Sequence[WorldFact], replay: Sequence[WorldFact] = ()) -> Course:
-    lessons = tuple(
-        Lesson(tokens(engine, prompt), (*engine.encode(fact.object), engine.end or 0), number)
-        for number, fact in enumerate(facts)
-        for prompt in fact.prompts(WRITTEN)
-    )
-    return Course(lessons, tuple(tokens(engine, p) for fact in replay for p in fact.prompts()))
 
 
 def share_right(
@@ -50,7 +44,7 @@ def share_right(
     numbers: Sequence[int] = range(6),
 ) -> float:
     applied = None if adapter is None else LoraCarrier().apply(engine, adapter)
-    prompts = [tokens(engine, prompt) for fact in facts for prompt in fact.prompts(numbers)]
+    prompts = [prompt_of(engine, prompt) for fact in facts for prompt in fact.prompts(numbers)]
     said = greedy_answers(engine, prompts, applied, max_new_tokens=2)
     wanted = [engine.encode(fact.object) for fact in facts for _ in numbers]
     return sum(a == b for a, b in zip(said, wanted, strict=True)) / len(wanted)
@@ -69,7 +63,7 @@ def facts(world: list[WorldFact]) -> list[WorldFact]:
 
 @pytest.fixture(scope="module")
 def short(engine: Engine, world: list[WorldFact], facts: list[WorldFact]) -> Course:
-    return course(engine, facts, world[:20])
+    return course_of(engine, facts, world[:20])
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +75,12 @@ def whole(engine: Engine, short: Course) -> Written:
 def test_facts_are_known_in_words_never_written_and_the_base_is_as_it_was(
     engine: Engine, world: list[WorldFact], facts: list[WorldFact]
 ) -> None:
-    prompts = [tokens(engine, world[0].prompts()[0])]
+    prompts = [prompt_of(engine, world[0].prompts()[0])]
     before = next_logits(engine, prompts)
     weights = {name: each.clone() for name, each in engine.model.state_dict().items()}
     assert share_right(engine, facts, None) < 0.2
     made = build_writer("lora").write(
-        engine, course(engine, facts, world[:120]), Training(seed=1), UNWATCHED
+        engine, course_of(engine, facts, world[:120]), Training(seed=1), UNWATCHED
     )
     assert share_right(engine, facts, made.adapter, WRITTEN) == 1.0
     assert share_right(engine, facts, made.adapter, HELD) >= 0.95
@@ -101,7 +95,7 @@ def test_facts_are_known_in_words_never_written_and_the_base_is_as_it_was(
 def test_without_replay_more_is_lost(
     engine: Engine, world: list[WorldFact], facts: list[WorldFact]
 ) -> None:
-    taught = course(engine, facts, world[:120])
+    taught = course_of(engine, facts, world[:120])
     kept, lost = (
         LoraWriter().write(engine, taught, Training(replay=weight, steps=30), UNWATCHED)
         for weight in (1.0, 0.0)
@@ -122,7 +116,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(
 def test_training_stops_once_all_is_learned(engine: Engine, facts: list[WorldFact]) -> None:
     told: list[tuple[int, int, float]] = []
     run = Run(progress=lambda *each: told.append(each))
-    made = LoraWriter(enough=0.5).write(engine, course(engine, facts[:3]), Training(), run)
+    made = LoraWriter(enough=0.5).write(engine, course_of(engine, facts[:3]), Training(), run)
     assert made.figures["right"] == 1.0
     assert made.figures["steps"] < 120
     assert [step for step, _, _ in told] == list(range(1, int(made.figures["steps"]) + 1))
@@ -208,13 +202,13 @@ torch.set_num_threads(1)
 import mneme
 from mneme.memories.parametric.training import Run
 from mneme.memories.parametric.writers.lora import LoraWriter
-from mneme.testing.fact_world import known_facts, new_facts
+from mneme.testing.fact_world import course_of, known_facts, new_facts
 sys.path.insert(0, sys.argv[3])
-from test_writer import SHORT, course
+from test_writer import SHORT
 
 folder, kept, step = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4])
 engine, world = mneme.engine(folder), known_facts(folder)
-taught = course(engine, new_facts(world, 12, seed=3), world[:20])
+taught = course_of(engine, new_facts(world, 12, seed=3), world[:20])
 
 def save(data):
     aside = kept.with_suffix(".new")

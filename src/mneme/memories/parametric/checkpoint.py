@@ -80,10 +80,7 @@ def to_bytes(standing: Standing) -> bytes:
             else:
                 numbers.setdefault(name, {})[key] = each
     said = {"run": standing.run, "step": standing.step, "numbers": dict(standing.numbers)}
-    header = {
-        "format": _FORMAT,
-        "standing": json.dumps(said | {"state": numbers}),
-    }
+    header = {"standing": json.dumps(said | {"state": numbers})}
     return save(tensors, header | {"digest": _digest(header, tensors)})
 
 
