@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
@@ -61,7 +61,7 @@ class LoraWriter:
         return NAME
 
     def write(self, engine: Engine, course: Course, training: Training, run: Run) -> Written:
-        shapes = self._shapes(engine)
+        shapes = self.layers_of(engine.model)
         if not 1 <= training.rank <= min(min(each[:2]) for each in shapes.values()):
             raise InvalidInputError(f"rank {training.rank} does not suit the model's layers")
         parts = started(engine, shapes, training.rank, self._scale, training.seed)
@@ -82,8 +82,14 @@ class LoraWriter:
         )
         return Written(adapter, figures)
 
-    def _shapes(self, engine: Engine) -> dict[str, LinearShape]:
-        found = targets(engine.model, self._layers)
+    def layers_of(self, model: Any) -> dict[str, LinearShape]:  # noqa: ANN401
+        """The layers of a model that it changes.
+
+        Raises:
+            InvalidInputError: A layer that it was told to change is not there.
+            UnsuitedModelError: The model has none.
+        """
+        found = targets(model, self._layers)
         if self._layers is not None:
             return found
         saying = {path: at for path, at in found.items() if not path.endswith(_LOOKING)}
