@@ -67,15 +67,19 @@ class Placed(NamedTuple):
     place: str
 
 
-class _Template(NamedTuple):
-    """What a template needs to be recognised.
+class _Form(NamedTuple):
+    """What a question or a template is recognised by.
 
     placed: Its words of content.
+    kinds: Those of them that say which kind of thing is asked for: "which animal ...".
+    small: Its prepositions and the like, "of" before an owner left out.
     mood: Its words that make it past, possible, wished for or denied.
-    opener: Its question word.
+    opener: Its question word, or "".
     """
 
     placed: frozenset[Placed]
+    kinds: frozenset[Placed]
+    small: frozenset[str]
     mood: frozenset[str]
     opener: str
 
@@ -86,56 +90,69 @@ class _Known:
 
     placed: set[Placed] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
-    templates: set[_Template] = field(default_factory=set)
+    openers: set[str] = field(default_factory=set)
+    forms: set[_Form] = field(default_factory=set)
     either: set[str] = field(default_factory=set)
 
     def add(self, asked: Tokens) -> None:
+        form = _form(asked)
+        self.placed |= form.placed
         self.words |= set(asked)
-        template = _template(asked)
-        self.placed |= template.placed
+        self.openers.add(form.opener)
         if "or" in asked[1:-1]:  # "instrument or sport": the object is one of them, who knows which
             at = asked.index("or", 1)
             self.either |= {asked[at - 1], asked[at + 1]}
-        if any(each.word not in _LIGHT for each in template.placed):
-            self.templates.add(template)
+        if any(each.word not in _LIGHT for each in form.placed):
+            self.forms.add(form)
 
     def explains(self, asked: Tokens) -> bool:
-        """Whether each word is known at its place, and nothing that it needs is missing."""
-        found = _template(asked)
+        """Whether a template says the same, and each further word only the kind of thing."""
+        found = _form(asked)
         return (
             found.placed <= self.placed
             and not any(each.word in self.either for each in found.placed)
-            and any(_is_kin(found, template) for template in self.templates)
-            and all(self._allows(asked, at) for at in range(len(asked)))
+            and any(_is_kin(found, form) for form in self.forms)
+            and self._is_of_its_time(asked)
             and self._opens(found)
         )
 
-    def _allows(self, asked: Tokens, at: int) -> bool:
-        word = asked[at]
-        if word == "of" and asked[at + 1 : at + 2] == (SUBJECT,):
-            return True
-        if word in _PLACED:
-            return word in self.words
-        return word not in PRESENT or not self.words & PAST or bool(self.words & PRESENT)
+    def _is_of_its_time(self, asked: Tokens) -> bool:
+        """Whether a relation that is past is not asked for as present."""
+        return not PRESENT & set(asked) or not self.words & PAST or bool(self.words & PRESENT)
 
-    def _opens(self, found: _Template) -> bool:
+    def _opens(self, found: _Form) -> bool:
         """Whether it asks for such a thing: for a place, a person, a time."""
         owned = any(each.place == "of" for each in found.placed)
-        return not found.opener or found.opener in self.words or (found.opener in _OPEN and owned)
+        return not found.opener or found.opener in self.openers or (found.opener in _OPEN and owned)
 
 
-def _is_kin(found: _Template, template: _Template) -> bool:
-    """Whether a question has all that a template has, in its mood, and is of its manner."""
+def _is_kin(found: _Form, form: _Form) -> bool:
+    """Whether a question has the words of a template, save for the kind of thing, and its mood."""
     return (
-        template.placed <= found.placed
-        and found.mood <= template.mood
-        and (found.opener not in _MANNER or found.opener == template.opener)
+        form.placed <= found.placed
+        and found.placed - form.placed <= found.kinds
+        and found.small <= form.small
+        and found.mood <= form.mood
+        and (found.opener not in _MANNER or found.opener == form.opener)
     )
 
 
-def _template(asked: Tokens) -> _Template:
-    opener = asked[0] if asked and asked[0] in OPENERS else ""
-    return _Template(frozenset(placed_in(asked)), _MOOD & set(asked), opener)
+def _form(asked: Tokens) -> _Form:
+    spots = range(len(asked))
+    small = {asked[at] for at in spots if asked[at] in _PLACED and not _is_owned(asked, at)}
+    kinds = [Placed(asked[at], "of") for at in spots if at and _is_class(asked, at)]
+    return _Form(
+        placed=frozenset(placed_in(asked)),
+        kinds=frozenset(kinds),
+        small=frozenset(small),
+        mood=_MOOD & set(asked),
+        opener=asked[0] if asked and asked[0] in OPENERS else "",
+    )
+
+
+def _is_owned(asked: Tokens, at: int) -> bool:
+    """Whether an "of" says whose: "the job of Anna"."""
+    return asked[at] == "of" and asked[at + 1 : at + 2] == (SUBJECT,)
 
 
 class Cues:
@@ -185,6 +202,8 @@ class Cues:
         opens = bool(asked) and asked[0] in OPENERS
         if not placed or not (opens or all(each.place == "of" for each in placed)):
             return frozenset()
+        if len(placed) > len(set(placed)):  # "his mother's mother"
+            return frozenset()
         relations = set.intersection(*(self._with.get(each, set()) for each in placed))
         found = frozenset(r for r in relations if self._known[r].explains(asked))
         return found if self._shared is None else found | self._shared.near(asked)
@@ -198,7 +217,8 @@ def placed_in(asked: Tokens) -> list[Placed]:
     spots = [at for at, word in enumerate(asked) if word == SUBJECT]
     found = []
     for at, word in enumerate(asked):
-        if not _is_bare(word) or (word in _DONE and spots and spots[0] < at):
+        does = word in _DONE and bool(spots) and spots[0] < at
+        if does or (at and word in OPENERS) or not _is_bare(word):
             found.append(Placed(word, _place(asked, at, spots)))
     return found
 
@@ -227,12 +247,16 @@ def _is_class(asked: Tokens, at: int) -> bool:
 
 
 def _templates(asking: Asking) -> Iterable[Tokens]:
-    """Those that have something to ask with; where the object comes first, nothing is left."""
+    """Those that ask: what says the object first, or goes on behind it, is none."""
     told = (*asking.statements, *asking.questions, *asking.held)
     own = (*asking.own_statements, *asking.own_questions, *asking.own_held)
-    forms = [template_of(text, own=False) for text in told]
-    forms += [template_of(text, own=True) for text in own]
+    forms = [template_of(text, own=False) for text in told if _ends_with_object(text)]
+    forms += [template_of(text, own=True) for text in own if _ends_with_object(text)]
     return [form for form in forms if SUBJECT in form]
+
+
+def _ends_with_object(text: str) -> bool:
+    return not text.partition("{o}")[2].strip(" .")
 
 
 def _named(synonyms: Iterable[str]) -> Iterable[Tokens]:

@@ -50,6 +50,8 @@ _AFTER: Final = re.compile(
     r"\s+(?:please|again|now|currently|right now|at the moment|these days|nowadays|thanks"
     r"|thank you|by the way)$"
 )
+_KIND_OF: Final = frozenset({("kind", "of"), ("sort", "of"), ("type", "of")})
+_AT: Final = frozenset({"at", "in"})
 _FRONTED_WORDS: Final = "in at for from with on to by of"
 _FRONTED: Final = frozenset(_FRONTED_WORDS.split())
 
@@ -97,6 +99,10 @@ def normal(words: Sequence[str]) -> Tokens:
     found = [_base(word) for word in words]
     if len(found) > 1 and found[0] in _FRONTED and found[1] in OPENERS:
         found = [*found[1:], found[0]]  # "in which city does" is "which city does ... in"
+    if tuple(found[1:3]) in _KIND_OF:
+        del found[1:3]  # "what kind of car" is "what car"
+    if found[:1] == ["where"] and found[-1] in _AT:
+        del found[-1]  # "where does Anna study at"
     at = found.index(SUBJECT) if SUBJECT in found else 0
     if at > 1 and found[at - 1] == "do":  # at the very beginning it asks for yes or no
         del found[at - 1]
