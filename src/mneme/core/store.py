@@ -204,12 +204,27 @@ class Blocks(Protocol):
 
 
 class AdapterFiles(Protocol):
-    """Files of the versions of parametric cubes; `cube` is the number of such a cube.
+    """Parametric cubes and the files of their versions; `cube` is the key of such a cube.
 
     A version names its files by their digest; several versions, also of several cubes, may name the
     same. What no cube holds any longer goes at once, and the names of its files are put among the
     doomed, to be removed after the commit.
     """
+
+    def enter(self, ns: int, cube: int, wanted: int = 0) -> int:
+        """Give a new cube its number among those of the namespace: the least that is free.
+
+        The one that is wanted, if that is free. It is given back when the cube is erased.
+        """
+        ...
+
+    def leave(self, cube: int) -> int:
+        """Give back the number of a cube that goes; how many rows that were."""
+        ...
+
+    def cubes(self, ns: int) -> list[int]:
+        """The keys of the parametric cubes of a namespace, in order of writing."""
+        ...
 
     def add(self, cube: int, version: int, files: Iterable[AdapterFile]) -> None:
         """Let a cube hold files, from this version of it on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mneme.core.rows import AdapterFile
-from mneme.testing.store_rows import add
+from mneme.testing.store_rows import add, text_row, version_row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,26 @@ def adapter_file(digest: str, part: str = "cube.json", size: int = 10) -> Adapte
 
 class AdapterRowsContract:
     """The laws of `mneme.core.store.AdapterFiles` and `Outbox`."""
+
+    def test_parametric_cubes_have_numbers_of_their_own(self, store: Store) -> None:
+        with store.write() as tx:
+            namespaces = [tx.cubes.touch_namespace(path) for path in ("a", "b")]
+            for namespace, keys in zip(namespaces, ((1, 2, 3, 4), (5,)), strict=True):
+                rows = [version_row(key, kind="parametric") for key in keys]
+                tx.cubes.add(namespace, rows, [text_row(key) for key in keys])
+            mine, theirs = (namespace.number for namespace in namespaces)
+            assert tx.adapters.cubes(mine) == []
+            assert [tx.adapters.enter(mine, key) for key in (1, 2, 3)] == [1, 2, 3]
+            assert tx.adapters.enter(theirs, 5, 7) == 7
+            assert tx.erase(namespaces[0].seq, 2)["shard"] == 1
+            assert tx.adapters.enter(mine, 4, 3) == 2  # 3 is taken
+            assert tx.adapters.cubes(mine) == [1, 3, 4]
+            assert tx.adapters.cubes(theirs) == [5]
+        assert store.problems() == []
+        with store.write() as tx:
+            tx.adapters.enter(mine, 9)
+            tx.adapters.leave(1)
+        assert len(store.problems()) == 2
 
     def test_a_cube_holds_the_files_of_all_its_versions(self, store: Store) -> None:
         one = [adapter_file(_ONE, "facts.jsonl"), adapter_file(_ONE)]

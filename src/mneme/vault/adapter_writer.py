@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mneme.core.errors import FrozenCubeError, InvalidInputError
 from mneme.core.lifecycle import SEARCHED, State
-from mneme.core.rows import Selection
 from mneme.vault.carrier import blank, described, insert, source_ids, source_of
 from mneme.vault.codec import canonical_json
 from mneme.vault.stale import (
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 NOT_ADDED: Final = "not_added"  # in the metadata: why a shard in use did not get further facts
 IMPORTED: Final = "imported"  # the method of an adapter that came from elsewhere: no ledger
-_ALL_STATES: Final = tuple(state.value for state in State)
 _TYPE: Final = "fact"  # of what has no source to take it from
 
 
@@ -90,7 +88,11 @@ class AdapterWriter:
             row = described(tx, row, sources, header.sources)
         elif known is None:
             row = row._replace(type=_TYPE, session=row.id, trust="untrusted")
-        number = self._number(tx, path, number) if known is None else facts_of(known)["shard"]
+        if known is None:
+            ns = tx.cubes.touch_namespace(path).number
+            number = tx.adapters.enter(ns, tx.cubes.next_key(), number)
+        else:
+            number = facts_of(known)["shard"]
         facts = {
             **header.extra,
             "shard": number,
@@ -150,22 +152,12 @@ class AdapterWriter:
             raise InvalidInputError(f"cube {cube_id!r} is {row.kind}, not a parametric cube")
         return row
 
-    def _number(self, tx: Transaction, path: str, wanted: int) -> int:
-        """A number that no shard of the namespace has."""
-        taken = {facts_of(row)["shard"] for row in shards_of(tx, tx.cubes.namespace(path))}
-        if wanted and wanted not in taken:
-            return wanted
-        return next(n for n in range(1, len(taken) + 2) if n not in taken)
 
-
-def shards_of(
-    tx: Transaction, known: Namespace | None, states: tuple[str, ...] = _ALL_STATES, now: int = 0
-) -> list[VersionRow]:
+def shards_of(tx: Transaction, known: Namespace | None) -> list[VersionRow]:
     """The parametric cubes of a namespace, in order of writing."""
     if known is None:
         return []
-    selection = Selection(kinds=(PARAMETRIC,), states=states, now=now)
-    return tx.cubes.select(known.number, selection)
+    return tx.cubes.current_of_keys(known.number, tx.adapters.cubes(known.number))
 
 
 def in_use(row: VersionRow) -> bool:

@@ -17,7 +17,7 @@ from mneme.core.errors import (
     InvalidInputError,
     VersionConflictError,
 )
-from mneme.core.lifecycle import SEARCHED, State
+from mneme.core.lifecycle import State
 from mneme.core.rows import is_adapter_file
 from mneme.govern.retention import is_hidden
 from mneme.vault import sweep
@@ -51,7 +51,6 @@ _REFUSALS = (
     InvalidInputError,
     VersionConflictError,
 )
-_IN_USE = tuple(state.value for state in SEARCHED)
 
 
 class Shard(NamedTuple):
@@ -185,8 +184,9 @@ class Adapters:
         """
         now = self._parts.clock.now_us()
         with self._parts.store.read() as tx:
-            rows = shards_of(tx, tx.cubes.namespace(path), _IN_USE, now)
-        return [_shard(row) for row in rows if row.model == base and in_use(row)]
+            rows = shards_of(tx, tx.cubes.namespace(path))
+        shown = [row for row in rows if row.model == base and not is_hidden(row, now)]
+        return [_shard(row) for row in shown if in_use(row)]
 
     def holds(self, path: str, shard: VersionRow, cube_ids: Iterable[str]) -> set[str]:
         """Those of a shard's sources that may still be said, unasked, as they were written.

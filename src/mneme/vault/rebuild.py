@@ -18,7 +18,7 @@ from mneme.vault.draft import Tuned
 from mneme.vault.stale import PARAMETRIC, STALE, facts_of, has_ended
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from mneme.core.rows import Namespace, VersionRow
     from mneme.core.store import Transaction
@@ -59,16 +59,25 @@ def remainders(
     shards = [row for row in doomed if row.kind == PARAMETRIC and row.id not in targets]
     wanted = sorted((row for row in shards if _was_wanted(tx, row)), key=lambda row: row.key)
     plain = [Remainder(row, _left(row, gone)) for row in wanted if row.method != MERGED]
-    live = [r for r in shards_of(tx, known) if r.id not in gone and in_use(r)]
-    found, carried = list(plain), {
-        (row.model, cube_id) for row, ids in (*plain, *((r, source_ids(r)) for r in live))
-        for cube_id in ids
-    }  # fmt: skip
-    for row in (row for row in wanted if row.method == MERGED):
+    merged = [row for row in wanted if row.method == MERGED]
+    return [each for each in (*plain, *_uncovered(tx, known, plain, merged, gone)) if each.ids]
+
+
+def _uncovered(
+    tx: Transaction,
+    known: Namespace,
+    plain: Sequence[Remainder],
+    merged: Sequence[VersionRow],
+    gone: Collection[str],
+) -> Iterator[Remainder]:
+    """What is left of merged shards, as far as no other shard carries it, now or soon."""
+    live = [r for r in shards_of(tx, known) if r.id not in gone and in_use(r)] if merged else []
+    carried = {(row.model, cube_id) for row in live for cube_id in source_ids(row)}
+    carried |= {(row.model, cube_id) for row, ids in plain for cube_id in ids}
+    for row in merged:
         ids = tuple(i for i in _left(row, gone) if (row.model, i) not in carried)
-        found.append(Remainder(row, ids))
         carried |= {(row.model, cube_id) for cube_id in ids}
-    return [each for each in found if each.ids]
+        yield Remainder(row, ids)
 
 
 def promise_again(

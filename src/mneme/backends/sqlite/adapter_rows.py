@@ -1,4 +1,4 @@
-"""Files of adapters as rows; their bytes lie in files."""
+"""Numbers of shards, and files of adapters, as rows; the bytes lie in files."""
 
 from __future__ import annotations
 
@@ -14,16 +14,43 @@ if TYPE_CHECKING:
 
 _FILE = "digest, part, size, checksum"
 _DROPS = "adapter_drops"  # in `meta`: rises whenever a cube lets go of files
+_FREE = (  # the least number above 0 that no shard of the namespace has
+    "SELECT min(number) FROM (SELECT 1 AS number WHERE NOT EXISTS "
+    "(SELECT 1 FROM shard WHERE ns = ?1 AND number = 1) "
+    "UNION ALL SELECT s.number + 1 FROM shard s WHERE s.ns = ?1 AND NOT EXISTS "
+    "(SELECT 1 FROM shard n WHERE n.ns = ?1 AND n.number = s.number + 1))"
+)
 _DIGITS = 64  # of the digest at the beginning of a name
 
 
 class AdapterRows:
-    """Which files the versions of parametric cubes name, within one transaction."""
+    """Parametric cubes and the files that their versions name, within one transaction."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._run: Any = connection.execute
         self._run_many: Any = connection.executemany
         self._outbox = OutboxRows(connection)
+
+    def enter(self, ns: int, cube: int, wanted: int = 0) -> int:
+        """Give a new parametric cube its number: the one that is wanted, if it is free."""
+        if wanted > 0:
+            sql = "INSERT INTO shard VALUES (?,?,?) ON CONFLICT DO NOTHING RETURNING number"
+            found = self._run(sql, (ns, wanted, cube)).fetchone()
+            if found is not None:
+                return int(found[0])
+        number = int(self._run(_FREE, (ns,)).fetchone()[0])
+        self._run("INSERT INTO shard VALUES (?,?,?)", (ns, number, cube))
+        return number
+
+    def cubes(self, ns: int) -> list[int]:
+        """The parametric cubes of a namespace, in order of writing."""
+        return [
+            key for (key,) in self._run("SELECT cube FROM shard WHERE ns = ? ORDER BY cube", (ns,))
+        ]
+
+    def leave(self, cube: int) -> int:
+        """Give back the number of a cube that goes; how many rows that were."""
+        return len(self._run("DELETE FROM shard WHERE cube = ? RETURNING 1", (cube,)).fetchall())
 
     def add(self, cube: int, version: int, files: Iterable[AdapterFile]) -> None:
         """Let a cube hold files, from this version of it on."""

@@ -113,8 +113,13 @@ CREATE INDEX block_held ON block_of(block);
 CREATE TABLE doomed(name TEXT PRIMARY KEY, due INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-# 5: files of adapters, and the version of the cube that brought them; later versions may name them.
+# 5: the numbers of parametric cubes; files of adapters, and the version of the cube that brought
+# them; later versions may name them.
 SCHEMA_5 = """
+CREATE TABLE shard(
+  ns INTEGER NOT NULL, number INTEGER NOT NULL, cube INTEGER NOT NULL,
+  PRIMARY KEY(ns, number)) WITHOUT ROWID;
+CREATE UNIQUE INDEX shard_by_cube ON shard(cube);
 CREATE TABLE adapter_file(
   digest TEXT NOT NULL, part TEXT NOT NULL, cube INTEGER NOT NULL, version INTEGER NOT NULL,
   size INTEGER NOT NULL, checksum BLOB NOT NULL,

@@ -45,7 +45,7 @@ class SqliteTransaction:
     def erase(self, seq: int, key: int) -> dict[str, int]:
         """Delete every row of a cube but its bare id, and what it alone held in files."""
         gone = {"block": len(self.blocks.release(key))}
-        gone["adapter_file"] = len(self.adapters.release(key))
+        gone |= {"adapter_file": len(self.adapters.release(key)), "shard": self.adapters.leave(key)}
         return self.ledger.erase(seq, key, VERSIONS) | gone
 
     def counts(self) -> dict[str, int]:
@@ -107,6 +107,11 @@ class SqliteTransaction:
             "holders of blocks that are not there": "SELECT count(*) FROM block_of WHERE block "
             "NOT IN (SELECT number FROM block) OR cube NOT IN (SELECT key FROM cube WHERE state "
             "!= 'erased')",
+            "parametric cubes without a number": "SELECT count(*) FROM cube c WHERE state != "
+            f"'erased' AND (SELECT kind FROM version v WHERE v.vid = c.key * {VERSIONS} + "
+            "c.version) = 'parametric' AND key NOT IN (SELECT cube FROM shard)",
+            "numbers of parametric cubes that are not there": "SELECT count(*) FROM shard WHERE "
+            "cube NOT IN (SELECT key FROM cube WHERE state != 'erased')",
             "files of adapters of cubes that are not there": "SELECT count(*) FROM adapter_file "
             "WHERE cube NOT IN (SELECT key FROM cube WHERE state != 'erased')",
             "edges to cubes that are not there": "SELECT count(*) FROM edge WHERE parent NOT IN "
