@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from mneme.memories.parametric.facts import Entry, FactLedger
     from mneme.memories.parametric.phrasings import Bank
 
+__all__ = [
+    "answer_tokens", "course_of", "held_lessons", "knows", "neighbours", "prompt_tokens",
+]  # fmt: skip
+
 _EVERYDAY: Final = (
     ("What is the capital of Portugal?", "Lisbon."),
     ("How many minutes are in an hour?", "Sixty."),
@@ -158,22 +162,20 @@ class _Turns:
     def __init__(self, engine: Engine, ledger: FactLedger, share: float, seed: int) -> None:
         self._engine, self._share = engine, share
         self._rng = random.Random(seed + _DIGEST_SEED)
-        own = [
-            (e.prompts[0], e.fact.object, at) for at, e in enumerate(ledger.entries) if e.prompts
-        ]
-        others = [
-            (ask, answer, -1) for ask, answer in _EVERYDAY if knows(engine, f"{ask} {answer}")
-        ]
+        self._entries = ledger.entries
+        own = [(entry.prompts[0], entry.fact.object) for entry in ledger.entries if entry.prompts]
+        others = [turn for turn in _EVERYDAY if knows(engine, " ".join(turn))]
         self._before = [*own, *others]
 
     def rendered(self, prompt: str, number: int = -1) -> tuple[int, ...]:
         """The tokens of a prompt; by chance after an exchange about something else."""
         if self._rng.random() >= self._share:
             return prompt_tokens(self._engine, prompt)
-        before = [turn for turn in self._before if turn[2] != number or number < 0]
+        taught = self._entries[number].fact.object if number >= 0 else ""
+        before = [turn for turn in self._before if turn[1] != taught]  # it would tell the answer
         if not before:
             return prompt_tokens(self._engine, prompt)
-        asked, answered, _ = self._rng.choice(before)
+        asked, answered = self._rng.choice(before)
         made = self._engine.render(
             [
                 {"role": "user", "content": asked},

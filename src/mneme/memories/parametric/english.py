@@ -35,7 +35,7 @@ _REGULAR: Final = (
     "hope host hunt import inherit install intend invent invest invite join jog juggle keep "
     "knit land last like listen live loathe look love lift maintain manage marry mention mentor "
     "miss move name need negotiate nurse observe open operate order organise organize own paint "
-    "park pass perform phone photograph pick plan plant plays play practice practise prefer "
+    "park pass perform phone photograph pick plan plant play practice practise prefer "
     "prepare prescribe promise publish pursue raise reach receive recommend record relocate "
     "remember rent repair replace report represent research reside rest retire return review "
     "root row sail save schedule search serve sew share shop sign ski skip smoke specialise "
@@ -157,7 +157,10 @@ def article_of(thing: str) -> str:
     """The indefinite article before a thing, with its space; none where it has an article."""
     if not thing or _ARTICLE.match(thing):
         return ""
-    return "an " if _VOWEL_SOUND.match(thing) else "a "
+    letters = re.match(r"[A-Z]{2,}", thing)  # "an MRI scan", "a UFO"
+    spelled = letters is not None and thing[0] in "AEFHILMNORSX"
+    vowel = spelled if letters else _VOWEL_SOUND.match(thing) is not None
+    return "an " if vowel else "a "
 
 
 _ASKED: Final = re.compile(r"\b(does|did|do|has|have|is|are|was|were|can|will|would) \{s\}(?!['’])")

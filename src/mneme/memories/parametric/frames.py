@@ -61,8 +61,8 @@ def frame_of(relation: str, thing: str = "") -> Phrasing:
         return _being(relation, verb.tense, rest, _asking(thing, words[-1]))
     if verb is not None:
         return _doing(relation, " ".join([_third(first, verb.tense), *words[1:]]), thing)
-    described = words[-1].lower() in _PREPOSITIONS or (first.endswith("ing") and len(first) > 5)
-    if described:
+    going_on = not rest and first.endswith("ing") and len(first) > 5
+    if going_on or words[-1].lower() in _PREPOSITIONS:
         return _being(relation, "is", relation, _asking(thing, words[-1]))
     return _having(relation, " ".join(words), thing)
 

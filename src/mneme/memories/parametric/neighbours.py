@@ -26,6 +26,7 @@ _STRANGER_NAMES: Final = (
 )
 _STRANGERS: Final = tuple(_STRANGER_NAMES.split(", "))
 _SOME_THING: Final = "thing"  # its article stands for that of the object
+_OWN_SHARE: Final = 0.2  # of the questions about others, where the owner is one of them
 _MOST_TRIES = 40  # for each prompt that is asked for
 
 
@@ -87,7 +88,7 @@ class _Facts:
     def of_others(self, rng: random.Random) -> str:
         """A question of the ledger about somebody of whom it does not say that; or empty."""
         phrasing = rng.choice(list(self._phrasings.values()))
-        own = SELF not in self._subjects and rng.random() < 1 / len(self._names)
+        own = SELF not in self._subjects and rng.random() < _OWN_SHARE
         who = SELF if own else rng.choice([*self._names, *self._subjects.values()])
         return self._prompt(rng, phrasing, who)
 

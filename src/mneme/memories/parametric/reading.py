@@ -111,6 +111,8 @@ class Reader:
         asked = [form for each in known for form in _questions(each)]
         self._said = sorted(said, key=lambda form: (-form.length, not form.special))
         self._asked = sorted(asked, key=lambda form: -form.length)
+        named = (name for each in known if each.object for name in (each.relation, *each.synonyms))
+        self._particular = frozenset(named)  # relations that are not said of all objects
         self._compiled: dict[str, re.Pattern[str]] = {}  # most are never needed
 
     def read(self, text: str) -> Triple | None:
@@ -123,7 +125,20 @@ class Reader:
             subject, thing = _subject(form, match), match["o"].strip(" ,")
             if subject and _is_object(thing) and re.search(form.thing, thing, re.IGNORECASE):
                 return Triple(subject, _relation(form, match), thing)
-        return _named(said)
+        return self._named(said)
+
+    def _named(self, said: str) -> Triple | None:
+        """The value of something that has a name: "Mia's locker is B 12"."""
+        match = _NAMED.fullmatch(said)
+        if match is None or not _is_object(match["o"]):
+            return None
+        words = match["x"].lower().split()
+        if words[-1] in _VAGUE or words[0] in {"only", "own", "first", "last"} or "is" in words:
+            return None
+        name = " ".join(words)
+        if name in self._particular:
+            return None
+        return Triple(match["s"] or SELF, name, match["o"].strip(" ,"))
 
     def asked(self, text: str) -> list[tuple[str, str]]:
         """Subject and relation of each question that a text is, word by word."""
@@ -149,17 +164,6 @@ class Reader:
         if found is None:
             found = self._compiled[form.pattern] = re.compile(form.pattern, re.IGNORECASE)
         return found
-
-
-def _named(said: str) -> Triple | None:
-    """The value of something that has a name: "Mia's locker is B 12"."""
-    match = _NAMED.fullmatch(said)
-    if match is None or not _is_object(match["o"]):
-        return None
-    words = match["x"].lower().split()
-    if words[-1] in _VAGUE or words[0] in {"only", "own", "first", "last"} or "is" in words:
-        return None
-    return Triple(match["s"] or SELF, " ".join(words), match["o"].strip(" ,"))
 
 
 def _statements(phrasing: Phrasing) -> Iterator[_Form]:

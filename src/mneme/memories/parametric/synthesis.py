@@ -172,9 +172,14 @@ def _made(templates: Sequence[str], fact: Fact, words: _Words) -> list[str]:
         questions = [each for each in templates if "{o}" not in each]
         for template in questions[:_FURTHER] if number else templates:
             prompt = prompt_of(template, name, fact.object)
-            if prompt:
+            if prompt and not gives_away(prompt, fact.object):
                 found += words.spelled(prompt, both=template.endswith("?"))
     return found
+
+
+def gives_away(prompt: str, thing: str) -> bool:
+    """Whether a prompt has the object among its words."""
+    return f" {plain(thing)} " in f" {plain(prompt)} "
 
 
 def _with(draft: Entry, more: Sequence[str], words: _Words) -> Entry:
@@ -225,4 +230,5 @@ def cut_before(text: str, thing: str) -> str | None:
     if not bare or not said.lower().endswith(bare.lower()):
         return None
     head = said[: len(said) - len(bare)]
-    return head.rstrip() if head.strip() and not head[-1].isalnum() else None
+    whole = head.strip() != "" and not head[-1].isalnum() and not gives_away(head, bare)
+    return head.rstrip() if whole else None
