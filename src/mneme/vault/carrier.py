@@ -212,7 +212,7 @@ def _labels(row: VersionRow) -> list[str]:
 
 def source_ids(row: VersionRow) -> tuple[str, ...]:
     """The ids of what a cube carries, in the order of the prompt or of the ledger."""
-    return tuple(span.cube_id for span in sources_of(row))
+    return tuple(cube_id for cube_id, *_ in json.loads(row.sources)) if row.sources else ()
 
 
 def says_same(tx: Transaction, row: VersionRow, version: int) -> bool:

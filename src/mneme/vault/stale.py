@@ -56,7 +56,7 @@ def facts_of(row: VersionRow) -> dict[str, Any]:
 
 def has_ended(row: VersionRow) -> bool:
     """Whether a carrier may not be used as it is, whatever its state."""
-    return any(name in facts_of(row) for name in _ENDS)
+    return not facts_of(row).keys().isdisjoint(_ENDS)
 
 
 def check_usable(row: VersionRow) -> None:
