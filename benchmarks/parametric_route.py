@@ -123,7 +123,7 @@ def judge_counts(known: list[WorldFact], bank: Bank, count: int, seed: int) -> d
 
 def everyday(bank: Bank, name: str) -> tuple[dict[str, Any], list[str], list[str]]:
     """A set of own questions: figures, questions missed, and questions answered wrongly."""
-    lines = (QUESTIONS / "facts.txt").read_text().splitlines()
+    lines = (QUESTIONS / f"{name}_facts.txt").read_text().splitlines()
     entries = [
         entry_of([part.strip() for part in line.split("|")], at) for at, line in enumerate(lines)
     ]
