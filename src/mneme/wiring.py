@@ -323,15 +323,27 @@ def open_memory(target: str | Path | None = None, *, settings: Settings | None =
 
 @strict
 def remote_engine(
-    model: str, *, url: str, key: str | None = None, timeout_s: float = 60.0
+    model: str,
+    *,
+    url: str,
+    key: str | None = None,
+    timeout_s: float = 60.0,
+    base: str | None = None,
+    adapters: str | Path | None = None,
 ) -> RemoteEngine:
     """A language model behind an OpenAI-compatible server, such as vLLM or SGLang.
+
+    With `base` and `adapters`, questions that shards were proven to answer are answered by the
+    server with the shard loaded; it must take adapters while it runs, as vLLM does with
+    `--enable-lora` and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True.
 
     Args:
         model: The model's name, as the server knows it.
         url: The server's address, such as http://127.0.0.1:8000/v1.
         key: Its key, if it wants one.
         timeout_s: How long it may be silent.
+        base: What its model is: `metadata["base"]` of the shards that were written for it.
+        adapters: A folder for their files, which the server sees at the same path.
 
     Raises:
         InvalidInputError: An argument cannot be right.
@@ -342,7 +354,16 @@ def remote_engine(
             raise MissingDependencyError(package, "llm", "an engine behind a server")
     from mneme.backends.engines.remote import OpenAIEngine
 
-    return OpenAIEngine(model, url=url, key=key, timeout_s=timeout_s)
+    if base is None and adapters is None:
+        return OpenAIEngine(model, url=url, key=key, timeout_s=timeout_s)
+    if base is None or adapters is None:
+        raise InvalidInputError("base and adapters go together: give both, or none")
+    from mneme.backends.engines.lora_engine import LoraEngine, ServerAdapters
+    from mneme.backends.engines.lora_server import LoraServer
+
+    server = LoraServer(url=url, key=key, timeout_s=timeout_s)
+    worn = ServerAdapters(server, base, adapters)
+    return LoraEngine(model, worn, url=url, key=key, timeout_s=timeout_s)
 
 
 @strict

@@ -204,8 +204,10 @@ class ActivationVerbs:
         most, budget = checked.new_tokens_of(max_new_tokens), asking.budget_of(budget_tokens)
         named = [adapters] if isinstance(adapters, str) else adapters
         reply = None
-        if narrowing is None and named is None and not is_remote(engine):
-            reply = self._shared.models.chat(engine).answer(self.path, said, most, note)
+        if narrowing is None and named is None:
+            models = self._shared.models
+            shards = models.served(engine) if is_remote(engine) else models.chat(engine)
+            reply = shards.answer(self.path, said, most, note) if shards is not None else None
         if reply is None:
             asked = Asking(
                 path=self.path, said=said, hits=self._hits(said[-1]["content"]),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     Message = Mapping[str, Any]  # {"role", "content"}
 
@@ -202,15 +203,56 @@ class RemoteEngine(Protocol):
 
     Attributes:
         id: Its address and model.
+        adapters: Through which it takes adapters while it runs; None: it takes none.
     """
 
     @property
     def id(self) -> str: ...
+    @property
+    def adapters(self) -> RemoteAdapters | None: ...
 
     def stream(self, messages: Sequence[Message], *, max_new_tokens: int) -> Iterator[RemotePiece]:
         """The answer, piece by piece.
 
         Raises:
             BackendUnavailableError: The server does not answer, refuses, or breaks off.
+        """
+        ...
+
+
+class RemoteAdapters(Protocol):
+    """The adapters of a server that takes them while it runs.
+
+    Attributes:
+        base: What adapters for its model belong to (`memories.parametric.adapter.base_of`).
+    """
+
+    @property
+    def base(self) -> str: ...
+    def engine(self, digest: str, write: Callable[[Path], object]) -> RemoteEngine:
+        """The server's model with an adapter on; it is loaded if the server does not have it.
+
+        Args:
+            digest: Of the version.
+            write: Writes its files into a folder that is not there yet.
+
+        Raises:
+            InvalidInputError: The server refuses the adapter.
+            BackendUnavailableError: The server does not answer, or takes no adapters.
+        """
+        ...
+
+    def folder_of(self, digest: str) -> Path:
+        """Where the files of an adapter lie for the server."""
+        ...
+
+    def forget(self, present: Callable[[set[str]], set[str]]) -> None:
+        """Unload what is there no longer, and remove its files.
+
+        Args:
+            present: Of some digests, those that still have a row.
+
+        Raises:
+            BackendUnavailableError: The server does not answer; it is tried again the next time.
         """
         ...

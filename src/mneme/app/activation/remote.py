@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mneme.app.activation.prompting import Asking
     from mneme.core.cube import MemCube
-    from mneme.core.engine import RemoteEngine, RemotePiece
+    from mneme.core.engine import Message, RemoteEngine, RemotePiece
     from mneme.core.protocols import TokenCounter
     from mneme.recall.context import Context
     from mneme.transform.text_to_kv import Order
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PINNED = "server"  # the form of what only stands at the head: the server keeps its own blocks
 
 
-class _Streamed(NamedTuple):
+class Streamed(NamedTuple):
     """An answer as it came."""
 
     text: str
@@ -73,30 +73,13 @@ class RemoteChat:
             counter=self._counter,
         )
         messages = messages_of(promoted, asking.said, context.text, plain=False)
-        streamed = self._streamed(messages, asking.max_new_tokens, note)
+        streamed = read_stream(self._engine, messages, asking.max_new_tokens, note)
         return Reply(
             text=streamed.text,
             plan=tuple(self._plan(pinned, context)),
             timings=_timings(streamed, perf_counter() - begun),
             context=context,
         )
-
-    def _streamed(
-        self, messages: Sequence[object], most: int, note: Callable[[str], None] | None
-    ) -> _Streamed:
-        begun = perf_counter()
-        pieces, first_s, last = [], None, None
-        for piece in self._engine.stream(messages, max_new_tokens=most):  # type: ignore[arg-type]
-            if piece.text:
-                first_s = perf_counter() - begun if first_s is None else first_s
-                pieces.append(piece.text)
-                if note is not None:
-                    note(piece.text)
-            last = piece
-        total_s = perf_counter() - begun
-        if last is None:
-            raise BackendUnavailableError(f"{self._engine.id} gave no answer at all; try again")
-        return _Streamed("".join(pieces).strip(), last, first_s or total_s, total_s)
 
     def _plan(self, pinned: Sequence[Carrier], context: Context) -> list[PlanItem]:
         head = [
@@ -110,6 +93,32 @@ class RemoteChat:
             for each in pinned
         ]
         return head + recalled_items(context, self._counter.count)
+
+
+def read_stream(
+    engine: RemoteEngine,
+    messages: Sequence[Message],
+    most: int,
+    note: Callable[[str], None] | None = None,
+) -> Streamed:
+    """A server's whole answer.
+
+    Raises:
+        BackendUnavailableError: It does not answer, or breaks off.
+    """
+    begun = perf_counter()
+    pieces, first_s, last = [], None, None
+    for piece in engine.stream(messages, max_new_tokens=most):
+        if piece.text:
+            first_s = perf_counter() - begun if first_s is None else first_s
+            pieces.append(piece.text)
+            if note is not None:
+                note(piece.text)
+        last = piece
+    total_s = perf_counter() - begun
+    if last is None:
+        raise BackendUnavailableError(f"{engine.id} gave no answer at all; try again")
+    return Streamed("".join(pieces).strip(), last, first_s or total_s, total_s)
 
 
 class Pins:
@@ -140,7 +149,7 @@ class Pins:
     promise = build  # there is nothing to wait for
 
 
-def _timings(streamed: _Streamed, total_s: float) -> Timings:
+def _timings(streamed: Streamed, total_s: float) -> Timings:
     last = streamed.last
     cached = (last.cached_tokens if last else None) or 0
     return Timings(

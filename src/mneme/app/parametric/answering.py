@@ -14,13 +14,14 @@ from mneme.vault.stale import facts_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from mneme.app.parametric.weights import Asked, Weights
+    from mneme.app.parametric.routing import Asked
+    from mneme.app.parametric.weights import Weights
     from mneme.vault.adapters import Shard
 
     Said = Sequence[Mapping[str, str]]
 
 _ASKS_AND_ANSWERS = frozenset({"user", "assistant"})
-_BETWEEN = "; "  # answers to several questions in one
+BETWEEN = "; "  # answers to several questions in one
 
 
 class WeightsChat:
@@ -50,20 +51,19 @@ class WeightsChat:
         """
         begun = perf_counter()
         asked = self._weights.routed(path, said[-1]["content"])
-        within = any(each["role"] not in _ASKS_AND_ANSWERS for each in said)
-        if not asked or (within and not all(_in_conversation(each.shard) for each in asked)):
+        if not heeds(asked, said, within=True):
             return None
-        before = said[:-1] if within else ()
+        before = said[:-1] if _wants_more(said) else ()
         try:
             parts = [self._part(path, before, each, max_new_tokens) for each in asked]
         except MnemeError:  # damaged, or gone this moment: its texts are there
             return None
-        text = _BETWEEN.join(part[0] for part in parts)
+        text = BETWEEN.join(part[0] for part in parts)
         if note is not None:
             note(text)
         return Reply(
             text=text,
-            plan=tuple(_item(path, each) for each in asked),
+            plan=tuple(item_of(path, each) for each in asked),
             timings=Timings(
                 ttft_s=parts[0][2],
                 total_s=perf_counter() - begun,
@@ -98,7 +98,21 @@ def name_of(path: str, shard: Shard) -> str:
     return f"{path}/{shard.number:04d} v{shard.row.version}"
 
 
-def _item(path: str, asked: Asked) -> PlanItem:
+def heeds(asked: Sequence[Asked], said: Said, *, within: bool = False) -> bool:
+    """Whether shards may answer: a system message is heeded by those proven in conversations.
+
+    Args:
+        asked: What the question asks for; nothing: they may not.
+        said: The conversation.
+        within: Whether they can be asked within it.
+    """
+    if not asked or not _wants_more(said):
+        return bool(asked)
+    return within and all(_in_conversation(each.shard) for each in asked)
+
+
+def item_of(path: str, asked: Asked) -> PlanItem:
+    """The shard that answers, in a plan."""
     return PlanItem(
         carrier="parametric",
         cube_id=asked.shard.row.id,
@@ -106,6 +120,10 @@ def _item(path: str, asked: Asked) -> PlanItem:
         tokens=0,
         reason=f"adapter {name_of(path, asked.shard)}: fact {asked.entry.fact.text!r}",
     )
+
+
+def _wants_more(said: Said) -> bool:
+    return any(each["role"] not in _ASKS_AND_ANSWERS for each in said)
 
 
 def _in_conversation(shard: Shard) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mneme.app.parametric.answering import WeightsChat
 from mneme.app.parametric.runs import Runs
+from mneme.app.parametric.served import ServedChat
 from mneme.app.parametric.shards import Shards
 from mneme.app.parametric.weights import Weights
 from mneme.core.errors import CubeNotFoundError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from mneme.app.activation.engines import Engines
     from mneme.app.parametric.settings import AdapterSettings
-    from mneme.core.engine import Engine
+    from mneme.core.engine import Engine, RemoteEngine
     from mneme.core.protocols import LanguageModel
     from mneme.memories.parametric.phrasings import Bank
     from mneme.vault.vault import Vault
@@ -49,6 +50,7 @@ class Models:
         self.runs = Runs(settings.folder, settings.checkpoint_s)
         self._bank: Bank | None = None
         self._weights: dict[str, Weights] = {}
+        self._served: dict[str, ServedChat] = {}
         self._lock = Lock()
 
     @property
@@ -92,6 +94,16 @@ class Models:
         """Answers from the shards of an engine."""
         return WeightsChat(self.weights(engine))
 
+    def served(self, engine: RemoteEngine) -> ServedChat | None:
+        """Answers from shards on a server; None where it takes none."""
+        adapters = engine.adapters
+        if adapters is None:
+            return None
+        with self._lock:
+            if engine.id not in self._served:
+                self._served[engine.id] = ServedChat(self.vault, adapters, self.bank)
+            return self._served[engine.id]
+
     def of_base(self, base: str) -> Shards | None:
         """Writes shards of a base, if an engine of it is attached."""
         for attached in self._engines.all():
@@ -124,7 +136,7 @@ class Models:
     def let_go(self, path: str = "") -> None:
         """Drop from memory, and of runs under way, what no longer has a row."""
         with self._lock:
-            known = list(self._weights.values())
+            known: list[Weights | ServedChat] = [*self._weights.values(), *self._served.values()]
         for each in known:
             each.let_go(path)
         self.runs.keep_only(self._to_build)

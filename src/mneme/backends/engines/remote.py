@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mneme.backends.llm.transport import Streamed
-    from mneme.core.engine import Message
+    from mneme.core.engine import Message, RemoteAdapters
 
 _PATH = "/chat/completions"
 _STREAM = "text/event-stream"
@@ -92,6 +92,10 @@ class OpenAIEngine:
     def id(self) -> str:
         """Its address and model."""
         return f"{self._url} {self._model}"
+
+    @property
+    def adapters(self) -> RemoteAdapters | None:
+        return None
 
     def stream(self, messages: Sequence[Message], *, max_new_tokens: int) -> Iterator[RemotePiece]:
         if max_new_tokens < 1:
