@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 import torch
 
+import mneme
 from mneme import MemCube, Namespace
 from mneme.app.memory import MemoryOS
 from mneme.core.engine import Engine
 from mneme.memories.parametric.adapter import Adapter
 from mneme.memories.parametric.batch import next_logits
-from mneme.memories.parametric.lora import LoraCarrier
+from mneme.memories.parametric.lora import LoraCarrier, factors, targets
 from mneme.memories.parametric.writers import lora as writer
 from mneme.testing.fact_world import WorldFact, prompt_of
 from parametric_world import (
@@ -77,8 +78,8 @@ def erased(folder: Path, engine: Engine, seed: int) -> dict[str, Any]:
         cpu = time.process_time() - cpu
         lost = [ids[each] for each in gone]
         kept = [fact for each, fact in ids.items() if each not in gone]
-        forgotten, others = asked(alice, engine, lost), asked(alice, engine, kept)
-        known = asked(alice, engine, world())
+        forgotten, others = asked(alice, engine, lost), asked(alice, engine, kept, [3, 5])
+        known = asked(alice, engine, world(), [4])
         left = left_of(memory, engine, before)
         files = left_in_files(folder / "told" / "store", before)
         groups = [[ids[each] for each in sources(cube)] for cube in shards_of(alice)]
@@ -189,12 +190,11 @@ def left_of(memory: MemoryOS, engine: Engine, before: Sequence[Old]) -> dict[str
     weights.let_go()
     digests = {old.digest for old in before}
     shelf, slots = weights.shelf, weights.shelf._slots
-    stacks = slots._stacks
     found = 0
     for old in before:
-        for path, (down, _) in slots.fit(old.adapter).parts.items():
-            held = stacks[path].down[:, : down.shape[0]]
-            found += int((held == down.to(held.device)).flatten(1).all(1).sum())
+        for path, part in factors(old.adapter, targets(engine.model)).items():
+            down = slots._stacks[path].down[:, : part.a.shape[0]]
+            found += int((down == part.a.to(down)).flatten(1).all(1).sum())
     return {
         "in_memory": len(digests & shelf.digests()),
         "in_slots_by_name": len(digests & {tag for tag in slots.tags if tag}),
@@ -229,10 +229,11 @@ def never_told(
     with opened(folder) as other:
         other.attach(engine)
         space = other.namespace("alice")
-        promoted_in_groups(other, space, engine, groups)
-        pairs = list(zip(shards_of(memory.namespace("alice")), shards_of(space), strict=True))
+        promoted_in_groups(space, engine, groups)
+        pairs = paired(memory.namespace("alice"), space)
         same, worst = 0, 0.0
-        for (ours, theirs), group in zip(pairs, groups, strict=True):
+        for ours, theirs, texts in pairs:
+            group = [fact for each in groups for fact in each if fact.text in texts]
             own = exported(memory.namespace("alice"), ours.id)
             same += weights_of(own) == weights_of(exported(space, theirs.id))
             prompts = [prompt_of(engine, p) for f in [*group, *lost] for p in f.prompts()]
@@ -249,12 +250,22 @@ def never_told(
 
 
 def promoted_in_groups(
-    memory: MemoryOS, space: Namespace, engine: Engine, groups: Sequence[Sequence[WorldFact]]
+    space: Namespace, engine: Engine, groups: Sequence[Sequence[WorldFact]]
 ) -> None:
-    for group in groups:
-        ids = list(told(space, group))
-        space.promote(ids, to="parametric", engine=engine, wait=False)
-        memory.drain()
+    """Each group in a shard of its own: the largest first, so that none has room for the next."""
+    for group in sorted(groups, key=len, reverse=True):
+        training = mneme.Training(facts_per_shard=len(group))
+        space.promote(list(told(space, group)), to="parametric", engine=engine, training=training)
+
+
+def paired(ours: Namespace, theirs: Namespace) -> list[tuple[MemCube, MemCube, frozenset[str]]]:
+    """Shards of two stores with the same facts, and their texts."""
+    known = {texts_of(theirs, cube): cube for cube in shards_of(theirs)}
+    return [(cube, known[texts_of(ours, cube)], texts_of(ours, cube)) for cube in shards_of(ours)]
+
+
+def texts_of(space: Namespace, cube: MemCube) -> frozenset[str]:
+    return frozenset(space.get(each).text for each in sources(cube))
 
 
 def said_by(

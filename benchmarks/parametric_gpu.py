@@ -37,7 +37,7 @@ from mneme.memories.parametric.facts import FactLedger
 from mneme.memories.parametric.forms import FORMS
 from mneme.memories.parametric.lora import LoraCarrier
 from mneme.memories.parametric.neighbours import neighbours
-from mneme.memories.parametric.optimizers import NAMES
+from mneme.memories.parametric.optimizers import NAMES, state_bytes
 from mneme.memories.parametric.phrasings import Bank, bank_of
 from mneme.memories.parametric.slots import Slots
 from mneme.memories.parametric.synthesis import entries_of
@@ -57,6 +57,7 @@ class Task(NamedTuple):
     ledger: FactLedger
     training: Training
     cuda: bool
+    ask: bool
 
     def course(self, *, distill: bool) -> Course:
         return course_of(self.engine, self.ledger, bank=self.bank, distill=distill, seed=0)
@@ -114,7 +115,9 @@ def written(task: Task, training: Training) -> tuple[Written, dict[str, Any]]:
     settled(task)
     took, most = time.perf_counter() - begun, peak(task)
     per_s = (len(moments) - 1) / (moments[-1] - moments[0]) if len(moments) > 1 else 0.0
+    shapes = [tuple(each.shape) for each in found.adapter.tensors.values()]
     trained = sum(each.numel() for each in found.adapter.tensors.values())
+    state = state_bytes(training.optimizer, shapes)
     row = {
         "optimizer": training.optimizer,
         "recompute": training.recompute,
@@ -128,7 +131,9 @@ def written(task: Task, training: Training) -> tuple[Written, dict[str, Any]]:
         "before_bytes": before,
         "peak_bytes": most,
         "weights_bytes": weights_bytes(task),
-        "adapter_and_gradient_bytes": 8 * trained,  # both float32
+        "adapter_bytes": 4 * trained,  # float32, and gradients as many
+        "optimizer_bytes": state,
+        "floor_bytes": weights_bytes(task) + 4 * trained + state,
         "over_weights_bytes": most - before,
     }
     return found, row
@@ -183,7 +188,7 @@ def all_written(task: Task, optimizers: list[str], *, recompute: bool) -> Iterat
         except mneme.MnemeError as error:  # an optimizer that is not installed
             print(f"{way.optimizer}: {error}", flush=True)
             continue
-        row |= answers(task, found.adapter)
+        row |= answers(task, found.adapter) if task.ask else {}
         print(told(row), flush=True)
         yield row | {"adapter": found.adapter}
 
@@ -192,10 +197,15 @@ def told(row: dict[str, Any]) -> str:
     return (
         f"{row['optimizer']:>10}{' recompute' if row['recompute'] else ''}"
         f"{' distilled' if row['distill'] else ''}  peak {row['peak_bytes'] / 1e9:.2f} GB "
+        f"of which the floor is {row['floor_bytes'] / 1e9:.2f} "
         f"({row['over_weights_bytes'] / 1e9:+.2f})  {row['steps_per_s']:.2f} steps/s  "
         f"{row['tokens_per_s']:.0f} tokens/s  {row['shard_s']:.1f} s for {row['steps']} steps "
-        f"right {row['right_prompts']:.2f}, held {row['right_held']:.2f}, others kept "
-        f"{row['others_unchanged_always_on']:.2f} always on"
+        + (
+            f"right {row['right_prompts']:.2f}, held {row['right_held']:.2f}, others kept "
+            f"{row['others_unchanged_always_on']:.2f} always on"
+            if "right_held" in row
+            else ""
+        )
     )
 
 
@@ -264,7 +274,9 @@ def main() -> None:
         rank=asked.rank, steps=asked.steps, batch=asked.batch, distill=asked.distill,
         facts_per_shard=asked.facts, learning_rate=asked.rate,
     )  # fmt: skip
-    task = Task(engine, bank, FactLedger(tuple(found.entries)), training, cuda)
+    task = Task(
+        engine, bank, FactLedger(tuple(found.entries)), training, cuda, not asked.speed_only
+    )
     print(f"{said}; {len(task.ledger)} facts, rank {asked.rank}", flush=True)
     rows = list(all_written(task, asked.optimizer.split(","), recompute=asked.recompute))
     adapter = rows[0]["adapter"]
@@ -322,12 +334,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dtype", help="such as bfloat16; else as saved, or float32 on a CPU")
     parser.add_argument("--device")
     parser.add_argument("--tokens", type=int, default=64, help="of each prompt of a served batch")
+    parser.add_argument("--speed-only", action="store_true", help="ask nothing of what was written")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1, help="of the CPU")
     asked = parser.parse_args()
     given = {name: at for name, at in vars(asked).items() if at != parser.get_default(name)}
     asked.words_said = " ".join(
-        f"--{name}" if at is True else f"--{name} {at}" for name, at in given.items()
+        f"--{name.replace('_', '-')}" + ("" if at is True else f" {at}")
+        for name, at in given.items()
     )
     return asked
 

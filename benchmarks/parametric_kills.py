@@ -11,7 +11,6 @@ Writes benchmarks/results/parametric_kills.json.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import multiprocessing
 import random
@@ -24,35 +23,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import mneme
-from measuring import REPO, machine_facts, save
+from measuring import machine_facts, save
 from mneme.app.memory import MemoryOS
-from mneme.testing.fact_world import WORLD_PHRASINGS, known_facts, new_facts
-from mneme.wiring import Outside, build
+from parametric_world import JUDGE, exported, fresh, opened, shards_of, told, weights_of
 
-JUDGE = REPO / "tests" / "judges" / "models" / "facts"
 FACTS = 50
 CHECKPOINT_S = 0.3
 OWNER = "alice"
 LONGEST_S = 600.0
 
 
-def opened(folder: Path) -> MemoryOS:
-    """The store in a folder; its phrasings lie beside it."""
-    settings = mneme.Settings(
-        worker=False, embedder="none", phrasings=str(folder / "phrasings.json"),
-        adapter_checkpoint_s=CHECKPOINT_S,
-    )  # fmt: skip
-    return build(folder / "store", settings=settings, outside=Outside())
-
-
 def prepared(folder: Path, seed: int) -> None:
     """A store with facts, none of them in weights."""
-    folder.mkdir(parents=True)
-    (folder / "phrasings.json").write_text(json.dumps(WORLD_PHRASINGS), encoding="utf-8")
     with opened(folder) as memory:
-        for fact in new_facts(known_facts(JUDGE), FACTS, seed=seed):
-            said = {"subject": fact.subject, "relation": fact.relation, "object": fact.object}
-            memory.namespace(OWNER).add(fact.text, type="fact", metadata=said)
+        told(memory.namespace(OWNER), fresh(FACTS, seed))
 
 
 def life(folder: Path, pipe: Connection) -> None:
@@ -60,7 +44,7 @@ def life(folder: Path, pipe: Connection) -> None:
     import torch
 
     torch.set_num_threads(1)
-    with opened(folder) as memory:
+    with opened(folder, adapter_checkpoint_s=CHECKPOINT_S) as memory:
         engine = mneme.engine(JUDGE)
         memory.attach(engine)
         alice = memory.namespace(OWNER)
@@ -73,8 +57,13 @@ def life(folder: Path, pipe: Connection) -> None:
 
 
 def shards(memory: MemoryOS) -> list[mneme.MemCube]:
-    found = memory.namespace(OWNER).list(limit=200, include_archived=True, kind="parametric")
-    return list(found.items)
+    """All of them, those that are only promised, too."""
+    return shards_of(memory.namespace(OWNER), active=False)
+
+
+def said_of(cube: mneme.MemCube) -> dict[str, Any]:
+    """What a shard says of itself."""
+    return dict(cube.metadata or {})
 
 
 class Left(NamedTuple):
@@ -100,10 +89,9 @@ def looked_at(folder: Path) -> Left:
         wrong += [f"{len(cubes)} shards of one promotion"] if len(cubes) > 1 else []
         active = [cube for cube in cubes if cube.state == "activated"]
         for cube in active:
-            gate = (cube.metadata or {}).get("gate") or {}
+            gate = said_of(cube).get("gate") or {}
             wrong += [] if gate.get("passed") else ["a shard is in use without its gate"]
-            with tempfile.TemporaryDirectory() as aside:
-                memory.namespace(OWNER).export_adapter(cube.id, Path(aside, "out"))
+            exported(memory.namespace(OWNER), cube.id)  # checks all of its files
     return Left(checkpoint_step(folder), len(active), wrong)
 
 
@@ -145,12 +133,10 @@ def lived(folder: Path, wait_s: float | None) -> float | None:
 
 def finished(folder: Path) -> dict[str, Any]:
     """Bits and figures of the shard that is in use."""
-    with opened(folder) as memory, tempfile.TemporaryDirectory() as aside:
-        (cube,) = [cube for cube in shards(memory) if cube.state == "activated"]
-        out = memory.namespace(OWNER).export_adapter(cube.id, Path(aside, "out"))
-        data = (out / "adapter_model.safetensors").read_bytes()
-        figures = (cube.metadata or {})["figures"]
-    return {"sha256": hashlib.sha256(data).hexdigest(), "figures": figures}
+    with opened(folder) as memory:
+        (cube,) = shards_of(memory.namespace(OWNER))
+        bits = weights_of(exported(memory.namespace(OWNER), cube.id))
+        return {"sha256": bits, "figures": said_of(cube)["figures"]}
 
 
 def killed(folder: Path, kills: int, seed: int) -> dict[str, Any]:

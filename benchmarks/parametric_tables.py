@@ -1,0 +1,194 @@
+"""The tables of docs/parametric.md, each out of one result; "" where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from measuring import RESULTS, load
+from parametric_goals import goals
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def made_by(found: dict[str, Any], more: str = "") -> str:
+    told = found.get("machine", {})
+    where = f", on {told['cores']} cores of {told['cpu']}, {told['measured_on']}" if told else ""
+    return f"\n\n`{found['command']}`{where}.{' ' + more if more else ''}"
+
+
+def shown(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def flat(rows: Sequence[dict[str, Any]], without: Sequence[str] = ()) -> str:
+    """Rows as they are in the file: a table for each set of columns."""
+    kinds: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        own = {k: v for k, v in row.items() if k not in without and not isinstance(v, dict | list)}
+        kinds.setdefault(tuple(own), []).append(own)
+    made = []
+    for names, own in kinds.items():
+        head = [name.replace("_", " ") for name in names]
+        made.append(table(head, [[shown(row[name]) for name in names] for row in own]))
+    return "\n\n".join(made)
+
+
+def as_it_is(name: str, *without: str) -> Callable[[], str]:
+    def make() -> str:
+        found = load(f"parametric_{name}.json")
+        if not found:
+            return ""
+        return flat(found["rows"], without) + made_by(found, f"{found.get('what', '')}")
+
+    return make
+
+
+def figures() -> str:
+    rows = [
+        (name, goal, "not measured" if found is None else found.text,
+         "-" if found is None else "yes" if found.reached else "**no**")
+        for name, goal, found in goals()
+    ]  # fmt: skip
+    return table(["figure", "reach", "measured, worst seed", "reached"], rows)
+
+
+def erased() -> str:
+    found = load("parametric_end_to_end.json")
+    if not found:
+        return ""
+    head = ["seed", "shards", "answered by weights until", "erase returned after",
+            "asked meanwhile", "retrained, CPU", "files looked into", "pieces of tensors sought",
+            "found"]  # fmt: skip
+    rows = [
+        (row["seed"], row["shards"], _ms(row["no_longer_answered_ms"]), _ms(row["erase_took_ms"]),
+         sum(row["asked_meanwhile"]), ", ".join(f"{s:.1f} s" for s in row["retrained_cpu_s"]),
+         row["left"]["files_looked_into"], row["left"]["pieces_looked_for"],
+         row["left"]["pieces_in_files"])
+        for row in found["erased"]
+    ]  # fmt: skip
+    note = (
+        "From the call of `erase`, while another thread asks for the fact all the time; one "
+        "erasure in each shard, then the rest of the 20 in one call."
+    )
+    return table(head, rows) + made_by(found, note)
+
+
+def _ms(each: Sequence[float]) -> str:
+    return ", ".join(f"{ms:.0f}" for ms in each) + " ms"
+
+
+def locality() -> str:
+    found = load("parametric_locality.json")
+    if not found:
+        return ""
+    rows = found["rows"]
+    ways = {"routed": "routed", "always_on_replay": "always on, replay",
+            "always_on": "always on, no replay"}  # fmt: skip
+    made = []
+    for way, said in ways.items():
+        for count in sorted({row["facts"] for row in rows}):
+            own = [row for row in rows if (row["way"], row["facts"]) == (way, count)]
+            made.append((
+                said, count,
+                *(f"{min(r[name] for r in own):.3f}" for name in
+                  ("efficacy", "paraphrase", "locality")),
+            ))  # fmt: skip
+    picture = "![What the base still knows, by facts written](images/parametric-locality.svg)"
+    head = ["how it is used", "facts", "efficacy", "held paraphrase", "base's facts still right"]
+    note = (
+        "Rank 2, worst of three seeds. Always on: one adapter for all facts, replay of half of "
+        "what the base knew; asked is the other half. Routed: shards of at most 50."
+    )
+    return f"{picture}\n\n{table(head, made)}{made_by(found, note)}"
+
+
+def kills() -> str:
+    found = load("parametric_kills.json")
+    if not found:
+        return ""
+    rows = [
+        (row["seed"], row["kills"], row["stores"], f"{row['run_s']:.1f} s", f"{row['steps']:.0f}",
+         "; ".join(" ".join(map(str, one["checkpoints"])) or "none" for one in row["of_stores"]),
+         ", ".join(str(one["went_on_at"]) for one in row["of_stores"]), len(row["wrong"]))
+        for row in found["rows"]
+    ]  # fmt: skip
+    head = ["seed", "kills", "stores", "a whole run", "its steps",
+            "steps of the checkpoints that kills left, by store", "the last run went on at",
+            "wrong"]  # fmt: skip
+    note = f"{found['what']}. A checkpoint every {found['checkpoint_every_s']} s."
+    return table(head, rows) + made_by(found, note)
+
+
+def gpu() -> str:
+    made = []
+    for path in sorted(RESULTS.glob("parametric_gpu_*.json")):
+        found = load(path.name)
+        head = ["optimizer", "peak", "floor", "optimizer's state", "steps/s", "tokens/s",
+                "a shard", "right", "held"]  # fmt: skip
+        rows = [
+            (row["optimizer"] + (", recompute" if row["recompute"] else "")
+             + (", distilled" if row["distill"] else ""),
+             _gb(row["peak_bytes"]), _gb(row["floor_bytes"]), _gb(row["optimizer_bytes"]),
+             f"{row['steps_per_s']:.2f}", f"{row['tokens_per_s']:,.0f}",
+             f"{row['shard_s']:.0f} s, {row['steps']:.0f} steps", _share(row, "right_prompts"),
+             _share(row, "right_held"))
+            for row in found["rows"]
+        ]  # fmt: skip
+        made.append(f"{_first(found)}\n\n{table(head, rows)}{made_by(found, _served(found))}")
+    return "\n\n".join(made)
+
+
+def _first(found: dict[str, Any]) -> str:
+    return (
+        f"{found['what'][0].upper()}{found['what'][1:]}: {found['parameters']:,} parameters, "
+        f"adapters of rank {found['rank']} with {found['adapter_parameters']:,}, "
+        f"{found['facts']} facts:"
+    )
+
+
+def _served(found: dict[str, Any]) -> str:
+    served = found["serving"]
+    sizes = ", ".join(f"{form} {size:,.0f}" for form, size in found["bytes_for_each_fact"].items())
+    ways = "; ".join(
+        f"{name}: {ms:.1f} and {served['decode_ms'][name]:.1f} ms"
+        for name, ms in served["prefill_ms"].items()
+    )
+    return (
+        f"Bytes for each fact: {sizes}. Swap into a slot from memory: "
+        f"{served['swap_from_memory_ms']:.2f} ms. A batch of {served['rows']} rows of "
+        f"{served['prompt_tokens']} tokens, prefill and one step of decoding, {ways}."
+    )
+
+
+def _share(row: dict[str, Any], name: str) -> str:
+    return f"{row[name]:.2f}" if name in row else "-"
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.3f} GB"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "figures": figures,
+    "locality": locality,
+    "write": as_it_is("write"),
+    "route": as_it_is("route"),
+    "serving": as_it_is("serving"),
+    "erased": erased,
+    "unlearn": as_it_is("unlearn"),
+    "merge": as_it_is("merge"),
+    "externalise": as_it_is("externalise"),
+    "carriers": as_it_is("carriers"),
+    "optimizers": as_it_is("optimizers"),
+    "kills": kills,
+    "gpu": gpu,
+}
