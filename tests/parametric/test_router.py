@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -267,6 +268,26 @@ def test_an_index_is_what_was_put_and_not_dropped(
         fresh.put(shard, each)
     for question in ("Where does Anna live?", "Where do I live?", "Which bike did I buy?"):
         assert objects(index.route(question)) == objects(fresh.route(question))
+
+
+def test_threads_see_a_shard_whole_or_not_at_all() -> None:
+    index = RouterIndex(packaged_bank())
+    stop = threading.Event()
+    told = [ledger(("Anna", "lives in", "Bergen")), ledger(("Anna Berg", "lives in", "Oslo"))]
+
+    def change() -> None:
+        while not stop.is_set():
+            for each in told:
+                index.put("a/1", each)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        found = {tuple(objects(index.route("Where does Anna live?"))) for _ in range(3_000)}
+    finally:
+        stop.set()
+        changing.join()
+    assert found <= {("Bergen",), ()}
 
 
 @given(st.text(max_size=80))

@@ -1,10 +1,11 @@
 """How relations are asked for: exact wordings, and the words that give a relation away.
 
 In: the templates of a bank of phrasings. Out: the relations that a question in normal form asks
-for. A question that is no template word by word still counts if each of its words is one that the
-templates of the relation use at the same place (before the subject, after it, or of it), if it has
-all words of content of one of them, and if no other relation says that of itself. So a word that
-no template knows ("not", "before", "if", "sister") is enough for a question not to be known.
+for. A question that is no template word by word still counts if its words of content are those of
+one template at the same places (before the subject, after it, or of it), in the same mood; further
+words may only say which kind of thing is asked for ("which town"), and must be the relation's own.
+So a word that the template lacks ("not", "before", "if", "sister") is enough for a question not to
+be known, and a question that two relations claim is nobody's.
 """
 
 from __future__ import annotations

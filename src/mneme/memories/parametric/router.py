@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from threading import RLock
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from mneme.memories.parametric.cues import Cues
@@ -80,7 +81,10 @@ class Route(NamedTuple):
 
 
 class RouterIndex:
-    """An index of one namespace; putting and dropping a shard costs what its ledger holds."""
+    """An index of one namespace; putting and dropping a shard costs what its ledger holds.
+
+    Threads may share it: each sees a shard whole or not at all.
+    """
 
     def __init__(self, bank: Bank, *, newest_wins: bool = False) -> None:
         """An empty one.
@@ -96,26 +100,30 @@ class RouterIndex:
         self._order: dict[str, int] = {}
         self._puts = 0
         self._where = Whereabouts()
+        self._lock = RLock()
 
     def put(self, shard: str, ledger: FactLedger) -> None:
         """Route to a shard; a shard of the same name is replaced and counts as put last."""
-        self.drop(shard)
-        self._puts += 1
-        self._order[shard], self._ledgers[shard] = self._puts, ledger
-        for entry in ledger.entries:
-            place = Place(shard, entry, self._relation(entry))
-            self._where.add(place, self._own_words(place))
+        with self._lock:
+            self.drop(shard)
+            self._puts += 1
+            self._order[shard], self._ledgers[shard] = self._puts, ledger
+            for entry in ledger.entries:
+                place = Place(shard, entry, self._relation(entry))
+                self._where.add(place, self._own_words(place))
 
     def drop(self, shard: str) -> None:
         """Route to it no more; an unknown one is no error."""
-        self._order.pop(shard, None)
-        for entry in self._ledgers.pop(shard, FactLedger()).entries:
-            place = Place(shard, entry, self._relation(entry))
-            self._where.remove(place, self._own_words(place))
+        with self._lock:
+            self._order.pop(shard, None)
+            for entry in self._ledgers.pop(shard, FactLedger()).entries:
+                place = Place(shard, entry, self._relation(entry))
+                self._where.remove(place, self._own_words(place))
 
     def shards(self) -> tuple[str, ...]:
         """Those that are routed to, in the order in which they were put."""
-        return tuple(self._ledgers)
+        with self._lock:
+            return tuple(self._ledgers)
 
     def route(self, question: str) -> Route:
         """The facts that a question asks for.
@@ -125,6 +133,10 @@ class RouterIndex:
         """
         if len(question) > _LONGEST:
             return Route((), False, "the question is too long to ask for facts alone")
+        with self._lock:
+            return self._route(question)
+
+    def _route(self, question: str) -> Route:
         whole = self._clause(question)
         if isinstance(whole, Match):
             return Route((whole,), True, _words(whole))
