@@ -194,11 +194,11 @@ def own_form(template: str) -> str:
 
 _HEAD_END: Final = re.compile(
     r"[,;(]|\s(?:for|from|in|at|on|with|of|that|which|who|named|called|by|to|near|last|this|next"
-    r"|since|and|yesterday|today)\b",
+    r"|since|and|or|yesterday|today|recently|lately|about|around|after|before|while|when|as|an?|the"
+    r"|my|our|his|her|their|into|over|through|without|because|so|because|-|–)\s|\s(?:yesterday|today)$",
     re.IGNORECASE,
 )
-
-
+_LONGEST_NOUN = 4  # words
 _COUNT: Final = re.compile(
     r"^(?:\d{1,4}|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|no)\s+(?=[a-z])"
 )
@@ -213,8 +213,10 @@ def head_of(thing: str) -> str | None:
     words = _HEAD_END.split(bare, maxsplit=1)[0].split()
     more = len(words) > 1 or len(bare.split()) > len(words) or is_counted(thing)
     led = _ARTICLE.match(thing.strip()) is not None or is_counted(thing)
-    kind = words[-1] if words and more and led else ""
-    return kind if re.fullmatch(r"[a-z][a-z-]+", kind) else None
+    acts = any(word in _VERBS and word not in _NOUNS_TOO for word in words)
+    if not more or not led or acts or not 0 < len(words) <= _LONGEST_NOUN:
+        return None
+    return words[-1] if re.fullmatch(r"[a-z][a-z-]+", words[-1]) else None
 
 
 def is_counted(thing: str) -> bool:

@@ -9,9 +9,10 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from mneme.memories.parametric.english import head_of, third, verb_of
+from mneme.memories.parametric.english import third, verb_of
 from mneme.memories.parametric.templates import Phrasing, phrasing_of
 
+_LED: Final = {"to": ("why", ""), "with": ("who", "with"), "from": ("where", "from")}
 _PEOPLE_WORDS: Final = (
     "accountant assistant aunt barber best boss boyfriend brother buddy child client coach "
     "colleague cousin daughter dentist doctor employer father friend girlfriend grandfather "
@@ -56,14 +57,14 @@ def frame_of(relation: str, thing: str = "") -> Phrasing:
     verb = verb_of(first, alone=not rest)
     if first in _PASSIVE and rest:
         be = "was" if first in _PAST_PASSIVE else "is"
-        return _being(relation, be, relation, _asking(thing, words[-1]))
+        return _being(relation, be, relation, _asking(thing, words[-1])[0])
     if verb is not None and verb.base == "be":
-        return _being(relation, verb.tense, rest, _asking(thing, words[-1]))
+        return _being(relation, verb.tense, rest, _asking(thing, words[-1])[0])
     if verb is not None:
         return _doing(relation, " ".join([_third(first, verb.tense), *words[1:]]), thing)
     going_on = not rest and first.endswith("ing") and len(first) > 5
     if going_on or words[-1].lower() in _PREPOSITIONS:
-        return _being(relation, "is", relation, _asking(thing, words[-1]))
+        return _being(relation, "is", relation, _asking(thing, words[-1])[0])
     return _having(relation, " ".join(words), thing)
 
 
@@ -72,30 +73,41 @@ def _third(word: str, tense: str) -> str:
     return third(verb.base) if tense == "present" and verb is not None else word
 
 
-def _asking(thing: str, last: str = "") -> str:
-    """The question word for an object."""
+def _asking(thing: str, last: str = "") -> tuple[str, str]:
+    """The question word for an object, and the preposition that ends the question.
+
+    Args:
+        thing: "in Riga", "with Ole", "to see the sea", "a bike".
+        last: The last word before it; where it is a preposition the object has none of its own.
+    """
     if _TIME.match(thing):
-        return "when"
-    if _PLACE.match(thing) and last.lower() not in _PREPOSITIONS:
-        return "where"
-    return "what"
+        return "when", ""
+    if last.lower() in _PREPOSITIONS:
+        return "what", ""
+    if _PLACE.match(thing):
+        return "where", ""
+    led = re.match(r"(to|with|for|from|about|on|by|of|into|as) (?=\S)", thing, re.IGNORECASE)
+    return _LED.get(led[1].lower(), ("what", led[1].lower())) if led else ("what", "")
 
 
 def _doing(relation: str, said: str, thing: str) -> Phrasing:
     word, _, rest = said.partition(" ")
     verb = verb_of(word)
     base, past = (verb.base, verb.tense == "past") if verb else (word, False)
-    ask = _asking(thing, said.rsplit(" ", 1)[-1])
-    tail = f" {rest}" if rest else ""
+    ask, behind = _asking(thing, said.rsplit(" ", 1)[-1])
+    tail = "".join(f" {part}" for part in (rest, behind) if part)
+    told = f"{said} {behind}" if behind else said
     questions = [
         f"{ask} {'did' if past else 'does'} {{s}} {base}{tail}?",
-        f"tell me {ask} {{s}} {said}:",
-        f"question: {{s}} {said} {ask}? answer:",
+        f"tell me {ask} {{s}} {told}:",
+        f"question: {{s}} {told} {ask}? answer:",
     ]
-    held = [f"Complete: {{s}} {said} {{o}}", f"do you know {ask} {{s}} {said}?"]
-    statements = [f"{{s}} {said} {{o}}", f"{ask} {{s}} {said} is {{o}}"]
+    held = [f"Complete: {{s}} {said} {{o}}", f"do you know {ask} {{s}} {told}?"]
+    statements = [f"{{s}} {said} {{o}}"]
+    if not behind and ask != "why":
+        statements.append(f"{ask} {{s}} {said} is {{o}}")
     made = phrasing_of(relation, statements, questions, held)
-    return replace(made, kind=said) if ask == "what" and head_of(thing) else made
+    return replace(made, kind=said) if (ask, behind) == ("what", "") and not rest else made
 
 
 def _being(relation: str, be: str, rest: str, ask: str) -> Phrasing:
@@ -131,7 +143,7 @@ def _having(relation: str, noun: str, thing: str) -> Phrasing:
 
 
 def _naming(relation: str, be: str, thing: str) -> Phrasing:
-    ask = _asking(thing)
+    ask = _asking(thing)[0]
     statements = [f"{{s}} {be} {{o}}", "{s}: {o}"]
     questions = [f"{ask} {be} {{s}}?", "question: {s}? answer:"]
     if ask != "what":

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 FEWEST_PROMPTS: Final = 2
 _FURTHER: Final = 2  # questions by each further name of a subject
 _UNREAD: Final = "the model does not know every word of it"
+_NO_ANSWER: Final = re.compile(
+    r"(?:that|which|who|whom|whose|where|when|while|because|and|but|or|it|them|this|these|those|him"
+    r"|he|she|they|back|around|out|up|off|over|away|down|along|rid|so|too)\b",
+    re.IGNORECASE,
+)
+_UNASKED: Final = "its object says nothing by itself, so that no question has it as its answer"
 _ALIKE: Final = (
     "another fact has the same subject and relation, and no question tells the two apart"
 )
@@ -66,7 +72,9 @@ def entries_of(
     drafts: list[Entry] = []
     words = _Words(known, capital)
     for fact, crowded in _told_apart(facts, bank):
-        if not known(fact.object):
+        if _NO_ANSWER.match(fact.object):
+            left_out.append((fact, _UNASKED))
+        elif not known(fact.object):
             left_out.append((fact, _UNREAD))
         elif crowded is None:
             left_out.append((fact, _ALIKE))
