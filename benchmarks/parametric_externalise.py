@@ -1,6 +1,6 @@
 """What an adapter gives back as text, and what of it is admitted.
 
-    python benchmarks/parametric_externalise.py            # three seeds, about two CPU minutes
+    python benchmarks/parametric_externalise.py            # three seeds, about a CPU minute
 
 An adapter is written from 50 new facts in four wordings and asked in six; the majority counts, and
 the ledger decides. Planted: 100 questions about facts that were never written, each in six
@@ -24,7 +24,7 @@ from mneme.core.engine import Engine
 from mneme.memories.parametric.externalise import externalise
 from mneme.memories.parametric.facts import Entry, Fact, FactLedger
 from mneme.memories.parametric.phrasings import bank_of
-from mneme.memories.parametric.training import UNWATCHED, Training
+from mneme.memories.parametric.training import UNWATCHED
 from mneme.memories.parametric.writers import build_carrier, build_writer
 from mneme.testing.fact_world import (
     HELD,
@@ -35,10 +35,10 @@ from mneme.testing.fact_world import (
     course_of,
     new_facts,
 )
+from parametric_carriers import TRAINED
 from parametric_world import judge, world
 
 FACTS, STRANGE, WRONG = 50, 100, 5
-TRAINED = {"lora": Training(), "cartridge": Training(writer="cartridge", rank=32)}
 
 
 def ledger_of(facts: Sequence[WorldFact]) -> FactLedger:
