@@ -22,8 +22,7 @@ _MIB = 1 << 20
 
 
 _ABOVE_0 = (
-    "embedder_timeout_s", "llm_timeout_s", "busy_timeout_s", "max_turn_bytes", "adapter_slots",
-    "adapter_rank", "adapter_checkpoint_s",
+    "embedder_timeout_s", "llm_timeout_s", "busy_timeout_s", "max_turn_bytes", "adapter_slots", "adapter_checkpoint_s",
 )  # fmt: skip
 
 
@@ -71,7 +70,6 @@ class Settings:
         phrasings: A JSON file of how relations are said and asked for, beside the packaged ones:
             for facts that are written into weights (docs/parametric.md).
         adapter_slots: Shards that are ready in a model at one time.
-        adapter_rank: The width of those slots; a shard of a higher rank makes them wider.
         adapter_host_bytes: Memory for shards beside those slots.
         adapter_checkpoint_s: Seconds between checkpoints of a shard that is being written.
         learn: Whether feedback changes the weights of the ranking, for each namespace by itself.
@@ -112,7 +110,6 @@ class Settings:
     kv_verify: float = 0.01
     phrasings: str | None = None
     adapter_slots: int = 8
-    adapter_rank: int = 16
     adapter_host_bytes: int = 256 * _MIB
     adapter_checkpoint_s: float = 30.0
     learn: bool = False

@@ -181,7 +181,6 @@ def _adapters(settings: Settings, folder: Path) -> AdapterSettings:
         folder=folder / _RUNS,
         phrasings=settings.phrasings,
         slots=settings.adapter_slots,
-        rank=settings.adapter_rank,
         host_bytes=settings.adapter_host_bytes,
         checkpoint_s=settings.adapter_checkpoint_s,
     )

@@ -8,6 +8,7 @@ from mneme.app.parametric.promoting import training_of
 from mneme.core.errors import InvalidInputError, StoreCorruptError
 from mneme.memories.parametric.facts import FactLedger
 from mneme.transform.text_to_adapter import Fresh, keep_unproven
+from mneme.vault.adapter_writer import IMPORTED
 from mneme.vault.draft import Tuned
 from mneme.vault.stale import facts_of
 
@@ -50,7 +51,7 @@ def externalised(
     held = models.weights(engine).unpacked(path, row.id)
     applied = build_carrier(held.adapter.carrier).apply(engine, held.adapter)
     try:
-        return externalise(engine, applied, held.ledger, questions=questions)
+        return externalise(engine, applied, held.ledger, bank=models.bank, questions=questions)
     finally:
         applied.close()
 
@@ -74,17 +75,25 @@ def exported(vault: Vault, path: str, row: VersionRow, folder: Path, version: in
 
 
 def imported(models: Models, path: str, folder: Path, engine: Engine) -> MemCube:
-    """A foreign adapter as an untrusted cube without a ledger."""
+    """A foreign adapter as an untrusted cube that nothing is routed to.
+
+    What another store exported keeps its ledger, to be read back by; a stranger's has none.
+    """
+    from mneme.memories.parametric.bundle import Bundle, rows, unpack
     from mneme.memories.parametric.folder import read_folder
     from mneme.memories.parametric.foreign import foreign_adapter, origin
 
-    weights, source = models.weights(engine), read_folder(folder)
+    weights = models.weights(engine)
+    source = read_folder(folder)
     adapter = foreign_adapter(engine, source)
+    ledger = FactLedger()
+    if isinstance(source, Bundle):
+        ledger = unpack(source.files, rows(source), base=weights.base).ledger
     header = Tuned(
-        sources=(), base=weights.base, carrier=adapter.carrier, form="fp32", method="imported",
-        extra=origin(source),
+        sources=(), base=weights.base, carrier=adapter.carrier, form="fp32", facts=len(ledger),
+        method=IMPORTED, extra=origin(source),
     )  # fmt: skip
-    row, text = keep_unproven(models.vault, path, adapter, FactLedger(), header)
+    row, text = keep_unproven(models.vault, path, adapter, ledger, header)
     return models.vault.reader.show(path, row, text)
 
 
@@ -149,7 +158,7 @@ def unlearned(
     """The next version of an adapter that says less of some statements; approximate."""
     from mneme.memories.parametric.unlearn import build_unlearner
 
-    if facts_of(row).get("facts"):
+    if facts_of(row).get("facts") and row.method != IMPORTED:
         raise InvalidInputError(
             "this shard was written from texts of this memory: erase the text, and it is written "
             "again without it, exactly"
@@ -162,7 +171,7 @@ def unlearned(
     done = plugin.unlearn(engine, held.adapter, forget, kept, seed=0)
     header = Tuned(
         sources=(), base=weights.base, carrier=done.adapter.carrier, form="fp32",
-        cube_id=row.id, method="unlearned",
+        cube_id=row.id, method=IMPORTED, facts=len(held.ledger),
         extra={"approximate": True, "unlearner": wanted.method, "damage": dict(done.figures)},
     )  # fmt: skip
     after, text = keep_unproven(models.vault, path, done.adapter, held.ledger, header)

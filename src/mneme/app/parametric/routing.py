@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mneme.core.errors import CubeNotFoundError, MnemeError, StoreCorruptError
 from mneme.memories.parametric.facts import FactLedger
 from mneme.memories.parametric.router import RouterIndex
+from mneme.vault.adapter_writer import IMPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -146,7 +147,8 @@ class Routes:
             return known
 
     def _look(self, path: str, seq: int, before: _Known | None) -> _Known:
-        found = {shard.row.id: shard for shard in self._vault.adapters.shards(path, self.base)}
+        shards = self._vault.adapters.shards(path, self.base)
+        found = {shard.row.id: shard for shard in shards if shard.row.method != IMPORTED}
         index = RouterIndex(self._bank) if before is None else before.router
         read = {} if before is None else dict(before.digests)
         for cube_id in set(read) - set(found):

@@ -17,7 +17,6 @@ class AdapterSettings:
         folder: Where checkpoints of unfinished runs lie, and processes agree on who writes what.
         phrasings: A JSON file of how relations are said and asked for; None: the packaged ones.
         slots: Shards that are ready in the model at one time.
-        rank: The highest rank that fits into a slot.
         host_bytes: Memory for shards beside the slots.
         checkpoint_s: Seconds between checkpoints of a run.
     """
@@ -25,6 +24,5 @@ class AdapterSettings:
     folder: Path
     phrasings: str | None = None
     slots: int = 8
-    rank: int = 16
     host_bytes: int = 256 << 20
     checkpoint_s: float = 30.0

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from mneme.core.engine import Engine, Session
     from mneme.memories.parametric.adapter import Adapter
     from mneme.memories.parametric.phrasings import Bank
+    from mneme.memories.parametric.shelf import Shelf
     from mneme.vault.adapters import Shard
     from mneme.vault.vault import Vault
 
 _IN_SLOTS = "lora"  # the carrier that slots hold
+_NARROWEST = 1  # rank of slots at first; a shard of a higher one makes them wider
 
 
 class Weights(Routes):
@@ -32,15 +34,25 @@ class Weights(Routes):
     """
 
     def __init__(self, vault: Vault, engine: Engine, settings: AdapterSettings, bank: Bank) -> None:
+        super().__init__(vault, base_of(engine.fields), bank)
+        self.engine, self._settings = engine, settings
+        self._shelf: Shelf | None = None
+        self._beside = Beside(engine, self._load)
+        self._places: dict[str, tuple[str, str, int]] = {}  # digest -> path, cube, version
+
+    @property
+    def shelf(self) -> Shelf:
+        """The shards in memory and in slots; slots are made when a shard is first used."""
         from mneme.memories.parametric.shelf import Shelf
         from mneme.memories.parametric.slots import Slots
 
-        super().__init__(vault, base_of(engine.fields), bank)
-        self.engine = engine
-        slots = Slots(engine, settings.rank, count=settings.slots)
-        self.shelf = Shelf(engine, slots, self._load, host_bytes=settings.host_bytes)
-        self._beside = Beside(engine, self._load)
-        self._places: dict[str, tuple[str, str, int]] = {}  # digest -> path, cube, version
+        with self._lock:
+            if self._shelf is None:
+                slots = Slots(self.engine, _NARROWEST, count=self._settings.slots)
+                self._shelf = Shelf(
+                    self.engine, slots, self._load, host_bytes=self._settings.host_bytes
+                )
+            return self._shelf
 
     def session(self, path: str, shard: Shard) -> Session:
         """A prompt that is read and answered with a shard on.
@@ -57,7 +69,8 @@ class Weights(Routes):
     def let_go(self, path: str = "") -> bool:
         if not super().let_go(path):
             return False
-        self.shelf.let_go(self._vault.adapters.present)
+        if self._shelf is not None:
+            self._shelf.let_go(self._vault.adapters.present)
         self._beside.let_go(self._vault.adapters.present)
         with self._lock:
             self._places.clear()
@@ -65,12 +78,13 @@ class Weights(Routes):
 
     def bytes(self) -> int:
         """Bytes of shards in memory, beside the slots."""
-        return self.shelf.bytes()
+        return 0 if self._shelf is None else self._shelf.bytes()
 
     def close(self) -> None:
         """Take the hooks off the model, and let go of all."""
         self._beside.close()
-        self.shelf.close()
+        if self._shelf is not None:
+            self._shelf.close()
 
     def _load(self, digest: str) -> Adapter:
         with self._lock:

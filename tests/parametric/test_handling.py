@@ -1,0 +1,158 @@
+"""Adapters are read back, moved, merged and weakened: through the public verbs alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mneme
+from mneme import Settings
+from mneme.app.memory import MemoryOS
+from mneme.core.cube import MemCube
+from mneme.core.engine import Engine
+from mneme.testing.clocks import HandClock
+from mneme.testing.fact_world import WORLD_PHRASINGS, WorldFact, new_facts
+from mneme.wiring import Outside, build
+
+FACTS = 8
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    path = tmp_path / "phrasings.json"
+    path.write_text(json.dumps(WORLD_PHRASINGS))
+    return Settings(worker=False, embedder="none", phrasings=str(path))
+
+
+@pytest.fixture
+def memory(
+    tmp_path: Path, clock: HandClock, settings: Settings, engine: Engine
+) -> Iterator[MemoryOS]:
+    with build(tmp_path / "store", settings=settings, outside=Outside(clock=clock)) as memory:
+        memory.attach(engine)
+        yield memory
+        assert memory.verify().ok
+
+
+@pytest.fixture
+def facts(world: list[WorldFact]) -> list[WorldFact]:
+    return new_facts(world, FACTS)
+
+
+@pytest.fixture
+def shard(memory: MemoryOS, engine: Engine, facts: list[WorldFact]) -> MemCube:
+    alice = memory.namespace("alice")
+    for fact in facts:
+        alice.add(fact.text, type="fact")
+    training = mneme.Training(steps=160)
+    return alice.promote(
+        filters={"type": "fact"}, to="parametric", engine=engine, training=training
+    )[0]
+
+
+def test_an_adapter_says_what_its_ledger_holds_and_nothing_else_is_admitted(
+    memory: MemoryOS, shard: MemCube, engine: Engine, facts: list[WorldFact]
+) -> None:
+    strange = [fact.prompts()[3] for fact in new_facts(facts, 20, seed=9)]
+    found = memory.namespace("alice").externalise(shard.id, engine=engine, questions=strange)
+    assert {claim.cube_id for claim in found.verified} == {
+        span.cube_id for span in shard.provenance.sources
+    }
+    assert all(claim.why for claim in found.quarantined)
+    assert len(found.quarantined) >= 20
+
+
+def test_an_export_is_imported_elsewhere_without_trust(
+    memory: MemoryOS, shard: MemCube, engine: Engine, facts: list[WorldFact], tmp_path: Path
+) -> None:
+    memory.namespace("alice").export_adapter(shard.id, tmp_path / "moved")
+    bob = memory.namespace("bob")
+    cube = bob.import_adapter(tmp_path / "moved", engine=engine)
+    assert (cube.trust, cube.provenance.method) == ("untrusted", "imported")
+    question = facts[0].prompts()[3]
+    plain = bob.chat(question, engine=engine, remember=False, budget_tokens=1, max_new_tokens=3)
+    assert not plain.plan
+    wanted = bob.chat(
+        question, engine=engine, remember=False, budget_tokens=1, max_new_tokens=3, adapters=cube.id
+    )
+    assert wanted.text == facts[0].object
+    assert "unproven" in str(wanted.plan[0])
+    assert len(bob.externalise(cube.id, engine=engine).verified) == FACTS
+
+
+def test_an_export_opens_in_peft(
+    memory: MemoryOS, shard: MemCube, engine: Engine, facts: list[WorldFact], tmp_path: Path
+) -> None:
+    import copy
+
+    import torch
+    from peft import PeftModel
+
+    memory.namespace("alice").export_adapter(shard.id, tmp_path / "moved")
+    model = PeftModel.from_pretrained(copy.deepcopy(engine.model), str(tmp_path / "moved"))
+    for fact in facts:
+        tokens = engine.render([{"role": "user", "content": fact.prompts()[3]}])
+        with torch.no_grad():
+            found = model(torch.tensor([tokens])).logits[0, -1].argmax().item()
+        assert engine.decode([found]) == fact.object
+
+
+def test_an_erasure_names_the_exports_that_it_does_not_reach(
+    memory: MemoryOS, shard: MemCube, tmp_path: Path
+) -> None:
+    alice = memory.namespace("alice")
+    alice.export_adapter(shard.id, tmp_path / "moved")
+    receipt = alice.erase(shard.provenance.sources[0].cube_id)
+    assert any(str(tmp_path / "moved") in copy for copy in receipt.not_reached)
+
+
+def test_merged_shards_go_through_the_gate(
+    memory: MemoryOS, shard: MemCube, engine: Engine, world: list[WorldFact], facts: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    more = [f for f in new_facts(world, 16, seed=5) if f[:2] not in {g[:2] for g in facts}][:FACTS]
+    for fact in more:
+        alice.add(fact.text, type="fact", labels=["other"])
+    second = alice.promote(
+        filters={"type": "fact"}, to="parametric", engine=engine, training=mneme.Training(steps=160)
+    )[-1]
+    try:
+        both = alice.merge_adapters([shard.id, second.id], engine=engine, how="cat")
+    except mneme.GateFailedError:
+        assert alice.get(shard.id).state == "activated"  # they stay as they are
+        return
+    assert alice.get(shard.id).state == "archived"
+    assert set(both.labels) == {"other"}
+    for fact in (*facts, *more):
+        reply = alice.chat(
+            fact.prompts()[0], engine=engine, remember=False, budget_tokens=1, max_new_tokens=3
+        )
+        assert (reply.text, reply.plan[0].cube_id) == (fact.object, both.id)
+
+
+def test_a_foreign_adapter_is_weakened_and_says_so(
+    memory: MemoryOS, shard: MemCube, engine: Engine, facts: list[WorldFact], tmp_path: Path
+) -> None:
+    alice, bob = memory.namespace("alice"), memory.namespace("bob")
+    alice.export_adapter(shard.id, tmp_path / "moved")
+    (tmp_path / "moved" / "checksums.json").unlink()  # as somebody else's
+    cube = bob.import_adapter(tmp_path / "moved", engine=engine)
+    pairs = [{"prompt": p, "answer": f.object} for f in facts for p in f.prompts((0, 3))]
+    weaker = bob.unlearn(cube.id, pairs[:2], engine=engine, retain=pairs[2:])
+    assert (weaker.id, weaker.version > cube.version) == (cube.id, True)
+    assert weaker.metadata["approximate"] is True
+    assert weaker.metadata["damage"]
+    with pytest.raises(mneme.InvalidInputError, match="erase the text"):
+        alice.unlearn(shard.id, pairs[:2], engine=engine, retain=pairs[2:])
+
+
+def test_a_pickled_adapter_is_not_opened(memory: MemoryOS, engine: Engine, tmp_path: Path) -> None:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.bin").write_bytes(b"\x80\x04.")
+    with pytest.raises(mneme.ImportRefusedError, match="pickle"):
+        memory.namespace("bob").import_adapter(folder, engine=engine)
