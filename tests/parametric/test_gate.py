@@ -14,7 +14,7 @@ from mneme.core.engine import Engine
 from mneme.core.errors import InvalidInputError, StoreCorruptError
 from mneme.memories.parametric.adapter import Adapter, Applied, base_of
 from mneme.memories.parametric.facts import Entry, Fact, FactLedger
-from mneme.memories.parametric.gate import run_gate
+from mneme.memories.parametric.gate import probe_logits, run_gate
 from mneme.memories.parametric.gate_report import GateLimits, GateReport
 from mneme.memories.parametric.phrasings import packaged_bank
 from mneme.memories.parametric.router import Match, Route, RouterIndex
@@ -225,6 +225,21 @@ def test_an_adapter_that_was_on_before_the_gate_fails(
     with applied.on():
         report = run(gate, applied=Absent())
     assert report.failed == ("switches",)
+
+
+def test_an_adapter_that_changed_the_base_when_it_was_applied_fails(
+    gate: dict[str, Any], engine: Engine
+) -> None:
+    before = probe_logits(engine, gate["probes"])
+    assert run(gate, before=before).passed
+    bias = engine.model.get_decoder().norm.weight
+    kept = bias.data.clone()
+    try:
+        bias.data += 1e-3
+        report = run(gate, before=before)
+    finally:
+        bias.data.copy_(kept)
+    assert report.failed == ("unchanged",)
 
 
 def test_an_adapter_of_another_base_fails_without_being_asked(gate: dict[str, Any]) -> None:

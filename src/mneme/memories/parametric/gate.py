@@ -57,6 +57,7 @@ def run_gate(  # noqa: PLR0913 (each is one thing to be proven)
     size_bytes: int,
     others: Sequence[Index] = (),
     conflicts: Sequence[str] = (),
+    before: Tensor | None = None,
     limits: GateLimits = LIMITS,
 ) -> GateReport:
     """Decide whether a shard may be activated.
@@ -74,6 +75,8 @@ def run_gate(  # noqa: PLR0913 (each is one thing to be proven)
         size_bytes: Of the adapter's file.
         others: The indexes of other namespaces.
         conflicts: Cubes of newer text that contradict the ledger.
+        before: `probe_logits` of the probes from before the adapter was applied; None: they are
+            taken now, so that a base which `apply` itself changed would go unnoticed.
         limits: What must be reached.
 
     Raises:
@@ -91,7 +94,7 @@ def run_gate(  # noqa: PLR0913 (each is one thing to be proven)
     if not checks[0].passed:  # nothing that this model says would mean anything
         return GateReport(shard=shard, facts=len(ledger), checks=tuple(checks))
     trial = _Trial(engine, applied, limits)
-    before = trial.logits(probes)
+    before = trial.logits(probes) if before is None else before
     checks += [
         trial.efficacy(_asked(ledger, _written)),
         trial.paraphrase(_asked(ledger, _held)),
@@ -104,6 +107,11 @@ def run_gate(  # noqa: PLR0913 (each is one thing to be proven)
     ]
     missed = tuple(dict.fromkeys(trial.missed))
     return GateReport(shard=shard, facts=len(ledger), checks=tuple(checks), missed=missed)
+
+
+def probe_logits(engine: Engine, probes: Sequence[str]) -> Tensor:
+    """The logits that follow each prompt in the model as it is: float32 [probes, vocabulary]."""
+    return next_logits(engine, [_prompt(engine, probe) for probe in probes])
 
 
 class _Trial:
@@ -191,7 +199,7 @@ class _Trial:
 
     def logits(self, prompts: Sequence[str]) -> Tensor:
         """The base's."""
-        return next_logits(self._engine, [_prompt(self._engine, prompt) for prompt in prompts])
+        return probe_logits(self._engine, prompts)
 
     def _recall(self, name: str, asked: Sequence[_Asked], limit: float, what: str) -> Check:
         prompts = [_prompt(self._engine, each.prompt) for each in asked]
