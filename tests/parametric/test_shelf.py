@@ -19,9 +19,10 @@ from mneme.core.engine import Engine
 from mneme.core.errors import InvalidInputError, StoreCorruptError
 from mneme.memories.parametric.adapter import Adapter
 from mneme.memories.parametric.batch import greedy_answers, last_logits, next_logits
+from mneme.memories.parametric.fitted import Fitted
 from mneme.memories.parametric.lora import LoraCarrier
 from mneme.memories.parametric.shelf import Shelf
-from mneme.memories.parametric.slots import Fitted, Slots
+from mneme.memories.parametric.slots import Slots
 from mneme.testing.adapters import random_adapter, random_prompts
 from mneme.testing.tiny_models import tiny_model
 
@@ -128,13 +129,13 @@ def test_the_least_lately_used_goes_first(llama: Engine, store: Store) -> None:
     assert (shelf.loads, shelf.hits) == (5, 4)
 
 
-@pytest.mark.parametrize("room", [0, 1, 2.5, 5])
+@pytest.mark.parametrize("room", [0, 2.5, 5])
 def test_memory_stays_within_its_budget(llama: Engine, store: Store, room: float) -> None:
     slots = Slots(llama, 2, count=4)
     size = slots.fit(store.adapters["u0"]).bytes
     shelf = Shelf(llama, slots, store.load, int(room * size))
     chance, prompts = random.Random(0), random_prompts(llama, 4)
-    for _ in range(60):
+    for _ in range(20):
         digests = [f"u{chance.randrange(12)}" for _ in range(4)]
         with shelf.using(digests):
             assert shelf.bytes() <= room * size
@@ -323,7 +324,7 @@ def test_eight_threads_ask_for_fifty_adapters_through_four_slots(llama: Engine, 
 
     def ask(seed: int) -> None:
         chance = random.Random(seed)
-        for _ in range(40):
+        for _ in range(25):
             digests = chance.sample(sorted(store.adapters), chance.randint(1, 3))
             rows = [*digests, None]
             chance.shuffle(rows)

@@ -61,7 +61,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return mneme.engine(tiny_model("llama", tmp_path_factory.mktemp("m")))
 
 
-@pytest.mark.parametrize("distinct", [1, 2, 4, 5, 9])
+@pytest.mark.parametrize("distinct", [1, 2, 8, 9])
 def test_a_mixed_batch_answers_each_row_as_if_alone(family: Engine, distinct: int) -> None:
     slots = Slots(family, 4, count=9)
     adapters = [random_adapter(family, seed, rank=1 + seed % 4) for seed in range(distinct)]
@@ -114,20 +114,20 @@ def test_slots_that_are_off_leave_every_bit_and_no_hook(family: Engine) -> None:
     assert torch.equal(logits(family, prompts), before)
 
 
-@pytest.mark.parametrize("others", [1, 6])
+@pytest.mark.parametrize("others", [1, 8])
 def test_a_slot_full_of_nonsense_reaches_no_other_row(llama: Engine, others: int) -> None:
     """Zero times infinity is no number: rows must not meet a slot that is not theirs."""
-    slots, count = Slots(llama, 2, count=8), others + 2
+    slots, count = Slots(llama, 2, count=10), others + 2
     prompts = random_prompts(llama, count)
     for slot in range(others):
         slots.put(slot, random_adapter(llama, slot))
-    slots.put(7, random_adapter(llama, 7))
-    rows = [None, *range(others), 7]
+    slots.put(9, random_adapter(llama, 9))
+    rows = [None, *range(others), 9]
     with slots.on(rows):
         good = logits(llama, prompts)
     for stack in slots._stacks.values():  # what no adapter can do: `fit` refuses it
-        stack.down[7].fill_(float("inf"))
-        stack.up[7].fill_(float("nan"))
+        stack.down[9].fill_(float("inf"))
+        stack.up[9].fill_(float("nan"))
     with slots.on(rows):
         bad = logits(llama, prompts)
     assert torch.equal(bad[:-1], good[:-1])
@@ -329,7 +329,7 @@ def test_two_owners_with_contradicting_facts_in_one_shuffled_batch(
     engine: Engine, world: list[WorldFact]
 ) -> None:
     """Own answers 1.0, the other's 0, and the logits those of each alone."""
-    mine = new_facts(world, 20, seed=3)
+    mine = new_facts(world, 12, seed=3)
     theirs = contradicting(mine)
     facts = {0: mine, 1: theirs}
     slots = Slots(engine, 4, count=2)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from mneme.core.engine import KV, Engine, Session
     from mneme.memories.parametric.adapter import Adapter
-    from mneme.memories.parametric.slots import Fitted, Slots
+    from mneme.memories.parametric.fitted import Fitted
+    from mneme.memories.parametric.slots import Slots
 
 
 class Shelf:

@@ -20,7 +20,8 @@ from torch.nn import functional
 from mneme.core.errors import InvalidInputError, UnsuitedModelError
 from mneme.memories.parametric.adapter import base_of
 from mneme.memories.parametric.bundle import check_base
-from mneme.memories.parametric.lora import LinearShape, factors, linears, targets
+from mneme.memories.parametric.fitted import Fitted, fitted
+from mneme.memories.parametric.lora import LinearShape, linears, targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,41 +30,12 @@ if TYPE_CHECKING:
 
     from mneme.core.engine import Engine
     from mneme.memories.parametric.adapter import Adapter
+    from mneme.memories.parametric.fitted import Part
 
-_GROUPED: Final = (
-    4  # slots in one batch up to which a product for each beats gathering for each row
-)
-
-
-class _Part(NamedTuple):
-    """Where the matrices of one layer lie in `Fitted.numbers`: first A, then B."""
-
-    path: str
-    rank: int
-    start: int
-
-
-class Fitted(NamedTuple):
-    """An adapter that was checked against the model: its change is x @ A.T @ B.T.
-
-    All its matrices are one tensor: one copy to the device, and few objects in memory.
-
-    numbers: In the type of the model, on the CPU, with peft's scaling in B.
-    parts: Where they lie; shared by adapters of the same layers and ranks.
-    """
-
-    numbers: Tensor
-    parts: tuple[_Part, ...]
-
-    @property
-    def rank(self) -> int:
-        """The largest."""
-        return max(part.rank for part in self.parts)
-
-    @property
-    def bytes(self) -> int:
-        """Of its numbers."""
-        return self.numbers.nbytes
+# Different slots in one batch up to which a product for each of them beats gathering the matrices
+# of each row: measured on one core of a CPU with layers of 128 to 4,864. On an accelerator each
+# product is a few launches more; not measured there.
+_GROUPED: Final = {"cpu": 8}
 
 
 class _Stack(NamedTuple):
@@ -75,6 +47,13 @@ class _Stack(NamedTuple):
 
     down: Tensor
     up: Tensor
+
+    def at(self, slot: int, rank: int) -> tuple[Tensor, Tensor]:
+        """Views of a slot's matrices, of as many components as are used."""
+        down, up = self.down.select(0, slot), self.up.select(0, slot)
+        if rank < down.shape[0]:
+            down, up = down.narrow(0, 0, rank), up.narrow(1, 0, rank)
+        return down, up
 
 
 class _Held(NamedTuple):
@@ -145,7 +124,7 @@ class Slots:
         self._dtype: torch.dtype = engine.model.dtype
         self._most_rank = max(rank, most_rank)
         self._rank, self._held = rank, [_EMPTY] * count
-        self._layouts: dict[tuple[_Part, ...], tuple[_Part, ...]] = {}
+        self._layouts: dict[tuple[Part, ...], tuple[Part, ...]] = {}  # shared
         self._stacks = {path: self._stack(path, rank) for path in self._shapes}
         self._plan: _Plan | None = None
         self._is_hooked: set[str] = set()
@@ -176,21 +155,8 @@ class Slots:
                 layers, or hold numbers that the model's type does not have.
         """
         check_base(adapter.base, self._base)
-        parts, halves, start = [], [], 0
-        for path, (a, b, scale) in factors(adapter, self._shapes).items():
-            parts.append(_Part(path, a.shape[0], start))
-            halves += [
-                a.detach().cpu().float().flatten(),
-                (b.detach().cpu().float() * scale).flatten(),
-            ]
-            start += a.numel() + b.numel()
-        numbers = torch.cat(halves).to(self._dtype)
-        if not bool(numbers.isfinite().all()):
-            raise InvalidInputError(
-                f"the adapter has numbers that are not finite, or that {self._dtype} does not have"
-            )
-        known = tuple(parts)
-        return Fitted(numbers, self._layouts.setdefault(known, known))
+        made = fitted(adapter, self._shapes, self._dtype)
+        return Fitted(made.numbers, self._layouts.setdefault(made.parts, made.parts))
 
     def put(self, slot: int, adapter: Adapter | Fitted, *, tag: str | None = None) -> None:
         """Copy an adapter into a slot; what was there is gone.
@@ -199,18 +165,16 @@ class Slots:
             InvalidInputError: There is no such slot, the adapter does not fit, or its rank is
                 larger than that of the slots; the slot is as it was.
         """
-        fitted = adapter if isinstance(adapter, Fitted) else self.fit(adapter)
+        ready = adapter if isinstance(adapter, Fitted) else self.fit(adapter)
         self._check_slot(slot)
         with self._engine.lock:
-            if fitted.rank > self._rank:
+            if ready.rank > self._rank:
                 raise InvalidInputError(
-                    f"an adapter of rank {fitted.rank} does not fit into slots of rank "
+                    f"an adapter of rank {ready.rank} does not fit into slots of rank "
                     f"{self._rank}; widen them first"
                 )
-            self._fill(slot, fitted)
-            self._held[slot] = _Held(
-                tag, fitted.rank, frozenset(part.path for part in fitted.parts)
-            )
+            self._fill(slot, ready)
+            self._held[slot] = _Held(tag, ready.rank, frozenset(part.path for part in ready.parts))
 
     def clear(self, slot: int) -> None:
         """Overwrite a slot with zeros."""
@@ -293,7 +257,7 @@ class Slots:
         if len(used) == 1 and None not in rows:
             return _Plan(len(rows), rank, paths, slot=used[0])
         device = self._engine.device
-        if len(used) <= _GROUPED:
+        if len(used) <= _GROUPED.get(torch.device(device).type, 1):
             groups = [
                 (slot, torch.tensor([at for at, own in enumerate(rows) if own == slot]).to(device))
                 for slot in used
@@ -315,36 +279,35 @@ class Slots:
         if plan is None or path not in plan.paths:
             return output
         _check_rows(plan, path, x)
-        down, up = stack.down[:, : plan.rank], stack.up[:, :, : plan.rank]
         if plan.slot is not None:
-            return output + _product(x, down[plan.slot], up[plan.slot])
+            return output + _product(x, *stack.at(plan.slot, plan.rank))
         if torch.is_grad_enabled():
             output = output.clone()
         for slot, rows in plan.groups:
             own = rows.to(x.device)
-            output.index_add_(0, own, _product(x.index_select(0, own), down[slot], up[slot]))
+            output.index_add_(0, own, _product(x.index_select(0, own), *stack.at(slot, plan.rank)))
         if plan.rows is not None and plan.slots is not None:
             rows, slots = plan.rows.to(x.device), plan.slots.to(x.device)
             of_rows = x.index_select(0, rows).reshape(len(rows), -1, x.shape[-1])
-            low = torch.bmm(of_rows, down.index_select(0, slots).transpose(1, 2))
-            change = torch.bmm(low, up.index_select(0, slots).transpose(1, 2))
+            down, up = (half.index_select(0, slots).transpose(1, 2) for half in stack)
+            change = torch.bmm(torch.bmm(of_rows, down), up)
             output.index_add_(0, rows, change.view(len(rows), *output.shape[1:]))
         return output
 
-    def _fill(self, slot: int, fitted: Fitted | None) -> None:
+    def _fill(self, slot: int, ready: Fitted | None) -> None:
         """Copy matrices into a slot, zeros elsewhere; it has no name until the caller gives one."""
         self._held[slot] = _EMPTY
-        parts = {part.path: part for part in fitted.parts} if fitted is not None else {}
+        parts = {part.path: part for part in ready.parts} if ready is not None else {}
         placed: dict[torch.device, Tensor] = {}
         with torch.no_grad():
             for path, stack in self._stacks.items():
                 down, up, rank = stack.down[slot], stack.up[slot], 0
-                if fitted is not None and path in parts:
+                if ready is not None and path in parts:
                     device = down.device
                     if device not in placed:
-                        placed[device] = fitted.numbers.to(device)
+                        placed[device] = ready.numbers.to(device)
                     rank = parts[path].rank
-                    a, b = _halves(placed[device], parts[path], self._shapes[path])
+                    a, b = parts[path].halves(placed[device], self._shapes[path])
                     down[:rank].copy_(a)
                     up[:, :rank].copy_(b)
                 if rank < self._rank:
@@ -370,14 +333,6 @@ class _Hook:
 
     def __call__(self, _layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return self._slots.changed(self._path, given[0], output)
-
-
-def _halves(numbers: Tensor, part: _Part, shape: LinearShape) -> tuple[Tensor, Tensor]:
-    """A [rank, inputs] and B [outputs, rank] of one layer, as views."""
-    middle = part.start + part.rank * shape.inputs
-    end = middle + part.rank * shape.outputs
-    a = numbers[part.start : middle].view(part.rank, shape.inputs)
-    return a, numbers[middle:end].view(shape.outputs, part.rank)
 
 
 def _product(x: Tensor, down: Tensor, up: Tensor) -> Tensor:
