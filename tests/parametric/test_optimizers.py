@@ -94,6 +94,18 @@ def test_eight_bits_go_where_full_precision_goes() -> None:
     assert {each.dtype for each in kept(near) if each.ndim} == {torch.uint8, torch.float32}
 
 
+def test_eight_bits_are_opened_in_parts_of_a_large_weight() -> None:
+    shapes, steps = [(1030, 1030)], 3  # more than one part, and a block that is not full
+    whole, parts = weights(shapes), weights(shapes)
+    wanted = weights(shapes, 1)
+    exact, near = torch.optim.AdamW(whole, 1e-2, weight_decay=0.0), QuantisedAdamW(parts, 1e-2)
+    for _ in range(steps):
+        descend(exact, whole, wanted)
+        descend(near, parts, wanted)
+    assert (whole[0] - parts[0]).abs().max() < 0.3 * steps * 1e-2
+    assert (whole[0] - parts[0]).norm() < 0.02 * (whole[0] - weights(shapes)[0]).norm()
+
+
 def test_small_weights_are_trained_exactly_as_by_adamw() -> None:
     for make in (QuantisedAdamW, GaLore):
         one, other = weights([(2, 128), (9,)]), weights([(2, 128), (9,)])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BLOCK: Final = 256  # values that share a scale
 SMALLEST: Final = 4096  # values; what is smaller keeps its moments in float32
+_PART: Final = 4096 * BLOCK  # values that are opened at a time, which bounds what they take then
 _EXPONENTS: Final = 7  # powers of ten that are told apart
 
 
@@ -55,16 +56,30 @@ class QuantisedAdamW(torch.optim.Optimizer):
         state, grad = self.state[weight], weight.grad
         if grad is None:
             return
-        first, second = _moments(state, weight)
-        state["step"] = state.get("step", torch.zeros(())) + 1
-        beta1, beta2 = group["betas"]
-        first.lerp_(grad.float(), 1 - beta1)
-        second.mul_(beta2).addcmul_(grad.float(), grad.float(), value=1 - beta2)
-        step = float(state["step"])
-        root = (second / (1 - beta2**step)).sqrt_().add_(group["eps"])
-        weight.mul_(1 - group["lr"] * group["weight_decay"])
-        weight.addcdiv_(first, root, value=-group["lr"] / (1 - beta1**step))
-        _keep(state, first, second)
+        _begin(state, weight)
+        state["step"] += 1
+        weights, grads = weight.view(-1), grad.reshape(-1)
+        weights.mul_(1 - group["lr"] * group["weight_decay"])
+        small = "first" in state
+        for start in range(0, len(weights), len(weights) if small else _PART):
+            part = slice(start, start + (len(weights) if small else _PART))
+            first, second = _moments(state, part)
+            moved = _moved(first, second, grads[part].float(), float(state["step"]), group)
+            weights[part].sub_(moved, alpha=group["lr"])
+            if not small:
+                _keep(state, part, first, second)
+
+
+def _moved(
+    first: Tensor, second: Tensor, grad: Tensor, step: float, group: dict[str, Any]
+) -> Tensor:
+    """The step of Adam, without the rate; both moments are moved in place."""
+    beta1, beta2 = group["betas"]
+    first.lerp_(grad, 1 - beta1)
+    second.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+    root = (second / (1 - beta2**step)).sqrt_().add_(group["eps"])
+    moved: Tensor = (first / root).div_(1 - beta1**step)
+    return moved
 
 
 def packed(values: Tensor, *, signed: bool) -> tuple[Tensor, Tensor]:
@@ -99,20 +114,35 @@ def _levels(signed: bool) -> Tensor:
     return torch.tensor(sorted(found))
 
 
-def _moments(state: dict[str, Any], weight: Tensor) -> tuple[Tensor, Tensor]:
-    if not state:
-        zeros = torch.zeros_like(weight, dtype=torch.float32)
-        return zeros, zeros.clone()
+def _begin(state: dict[str, Any], weight: Tensor) -> None:
+    """Zeros, if there is nothing yet: whatever the codes, a scale of zero makes them so."""
+    if state:
+        return
+    state["step"], values = torch.zeros(()), weight.numel()
+    for name in ("first", "second"):
+        if values < SMALLEST:
+            state[name] = torch.zeros(values, dtype=torch.float32, device=weight.device)
+        else:
+            state[f"{name}_codes"] = torch.zeros(values, dtype=torch.uint8, device=weight.device)
+            state[f"{name}_scales"] = torch.zeros(-(-values // BLOCK), device=weight.device)
+
+
+def _moments(state: dict[str, Any], part: slice) -> tuple[Tensor, Tensor]:
     if "first" in state:
         return state["first"], state["second"]
-    first = unpacked(state["first_codes"], state["first_scales"], signed=True)
-    second = unpacked(state["second_codes"], state["second_scales"], signed=False)
-    return first.view_as(weight), second.view_as(weight)
+    first, second = (
+        unpacked(state[f"{name}_codes"][part], state[f"{name}_scales"][_blocks(part)], signed=sign)
+        for name, sign in (("first", True), ("second", False))
+    )
+    return first, second
 
 
-def _keep(state: dict[str, Any], first: Tensor, second: Tensor) -> None:
-    if first.numel() < SMALLEST:
-        state["first"], state["second"] = first, second
-        return
-    state["first_codes"], state["first_scales"] = packed(first, signed=True)
-    state["second_codes"], state["second_scales"] = packed(second, signed=False)
+def _keep(state: dict[str, Any], part: slice, first: Tensor, second: Tensor) -> None:
+    for name, values, sign in (("first", first, True), ("second", second, False)):
+        codes, scales = packed(values, signed=sign)
+        state[f"{name}_codes"][part] = codes
+        state[f"{name}_scales"][_blocks(part)] = scales
+
+
+def _blocks(part: slice) -> slice:
+    return slice(part.start // BLOCK, -(-part.stop // BLOCK))
