@@ -12,7 +12,7 @@ from mneme.core.errors import (
 )
 from mneme.core.lifecycle import State
 from mneme.core.rows import is_adapter_file
-from mneme.vault.carrier import described, source_of
+from mneme.vault.carried import described, source_of
 from mneme.vault.codec import canonical_json, sources_of
 from mneme.vault.stale import PROMISED, facts_of, has_ended
 from mneme.vault.sweep import is_whole
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mneme.core.rows import AdapterFile, VersionRow
     from mneme.core.store import BlobStore, Transaction
-    from mneme.vault.life import Lives
+    from mneme.vault.parts import Parts
 
 
 def check_files(place: BlobStore | None, digest: str, files: Sequence[AdapterFile]) -> None:
@@ -45,28 +45,27 @@ def check_files(place: BlobStore | None, digest: str, files: Sequence[AdapterFil
 
 
 def brought_back(
-    lives: Lives, tx: Transaction, path: str, pair: tuple[VersionRow, VersionRow],
-    place: BlobStore | None,
-) -> VersionRow:  # fmt: skip
+    parts: Parts, tx: Transaction, path: str, row: VersionRow, old: VersionRow
+) -> VersionRow:
     """The next version of a shard, with the adapter of an older one: the same files, bit by bit.
 
     Args:
-        lives: Reads sources.
+        parts: Where files lie, and what time it is.
         tx: A transaction that writes.
         path: Of the namespace.
-        pair: The current version, and the older one.
-        place: Where files lie.
+        row: The current version.
+        old: The older one.
 
     Raises:
         InvalidInputError: The older one was not in use, its files are not there whole, or one of
             its sources is gone or says something else by now.
     """
-    row, old = pair
     told = f"version {old.version} of cube {row.id!r}"
     facts = facts_of(old)
     if has_ended(old) or not facts["digest"]:
         raise InvalidInputError(f"{told} held no adapter that was used; choose one that did")
     files = tx.adapters.of_digest(row.key, facts["digest"])
+    place, now_us = parts.adapters, parts.clock.now_us()
     found = [] if place is None else place.get([file.name for file in files])
     if not found or any(
         data is None or not is_whole(data, file) for data, file in zip(found, files, strict=True)
@@ -74,7 +73,7 @@ def brought_back(
         raise InvalidInputError(f"the files of {told} are no longer there; promote its facts anew")
     read = [(span.cube_id, span.version) for span in sources_of(old)]
     try:
-        sources = [source_of(lives, tx, path, *each) for each in read]
+        sources = [source_of(tx, path, *each, now_us) for each in read]
     except (CubeNotFoundError, VersionConflictError) as error:
         raise InvalidInputError(f"{told} is no longer true: {error}") from error
     facts.pop(PROMISED, None)

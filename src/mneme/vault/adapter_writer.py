@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mneme.core.errors import FrozenCubeError, InvalidInputError
 from mneme.core.lifecycle import SEARCHED, State
-from mneme.vault.carrier import blank, described, insert, source_ids, source_of
+from mneme.vault.carried import described, source_ids, source_of
+from mneme.vault.carrier import blank, insert
 from mneme.vault.codec import canonical_json
 from mneme.vault.stale import (
     CARRIES,
@@ -52,7 +53,7 @@ class AdapterWriter:
             row = self.write(tx, path, header, State.GENERATED, size=0, number=number)
         else:
             for source in header.sources:
-                source_of(self._lives, tx, path, *source)
+                source_of(tx, path, *source, self._parts.clock.now_us())
             ids = [cube_id for cube_id, _ in header.sources]
             row = self._next(tx, path, known, facts_of(known) | {PROMISED: ids})
         enqueue_making(tx, self._parts, path, row)
@@ -76,7 +77,8 @@ class AdapterWriter:
             FrozenCubeError: The cube is frozen.
             InvalidInputError: It was demoted; or a foreign adapter has sources, or another none.
         """
-        sources = [source_of(self._lives, tx, path, *each) for each in header.sources]
+        now = self._parts.clock.now_us()
+        sources = [source_of(tx, path, *each, now) for each in header.sources]
         known = self._known(tx, path, header)
         foreign = header.method == IMPORTED if known is None else known.sources is None
         if bool(sources) == foreign:

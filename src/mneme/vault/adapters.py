@@ -23,7 +23,7 @@ from mneme.govern.retention import is_hidden
 from mneme.vault import sweep
 from mneme.vault.adapter_files import check_files
 from mneme.vault.adapter_writer import AdapterWriter, in_use, shards_of, wanted_ids
-from mneme.vault.carrier import source_ids, still_says
+from mneme.vault.carried import source_ids, still_says
 from mneme.vault.codec import sources_of
 from mneme.vault.stale import (
     DEMOTED,

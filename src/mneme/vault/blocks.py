@@ -18,7 +18,8 @@ from mneme.core.errors import (
 from mneme.core.lifecycle import SEARCHED, State
 from mneme.core.rows import Selection, VersionRow
 from mneme.vault import sweep
-from mneme.vault.carrier import CarrierWriter, facts_made, is_true, source_ids
+from mneme.vault.carried import is_true, source_ids
+from mneme.vault.carrier import CarrierWriter, facts_made
 from mneme.vault.stale import (
     ACTIVATION,
     DEMOTED,

@@ -14,11 +14,11 @@ from mneme.core.errors import (
 )
 from mneme.core.lifecycle import State, enter
 from mneme.core.rows import Selection
-from mneme.govern.retention import is_hidden
 from mneme.memories.plaintext.merge import sketches
 from mneme.vault import audit
 from mneme.vault.adapter_files import brought_back
 from mneme.vault.bonds import FORGOTTEN_WITH, SUPERSEDES, later, still_hidden, superseded
+from mneme.vault.carried import readable
 from mneme.vault.entries import Said, make_entries
 from mneme.vault.marks import DERIVED, marks_of
 from mneme.vault.stale import (
@@ -115,7 +115,7 @@ class Lives:
                     f"cube {cube_id!r} has versions 1 to {row.version}, not {to_version!r}"
                 )
             if row.kind == PARAMETRIC:
-                back = brought_back(self, tx, path, (row, old[0]), self._parts.adapters)
+                back = brought_back(self._parts, tx, path, row, old[0])
                 namespace = tx.cubes.touch_namespace(path)
                 return self.write(tx, path, namespace, back, "rollback"), ""
             namespace = tx.cubes.touch_namespace(path)
@@ -234,11 +234,7 @@ class Lives:
 
     def readable(self, tx: Transaction, path: str, cube_id: str) -> VersionRow:
         """The current version of a cube that reads may show."""
-        known = tx.cubes.namespace(path)
-        row = tx.cubes.current(known.number, cube_id) if known else None
-        if row is None or is_hidden(row, self._parts.clock.now_us()):
-            raise CubeNotFoundError(cube_id, path)
-        return row
+        return readable(tx, path, cube_id, self._parts.clock.now_us())
 
     def selected(
         self,

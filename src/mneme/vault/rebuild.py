@@ -13,7 +13,7 @@ from mneme.core.lifecycle import HIDDEN, SEARCHED, State
 from mneme.govern.retention import is_hidden
 from mneme.vault.adapter_writer import in_use, shards_of, wanted_ids
 from mneme.vault.bonds import FORGOTTEN_WITH
-from mneme.vault.carrier import source_ids
+from mneme.vault.carried import source_ids
 from mneme.vault.draft import Tuned
 from mneme.vault.stale import PARAMETRIC, STALE, facts_of, has_ended
 

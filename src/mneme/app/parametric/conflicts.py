@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mneme.core.rows import Selection
-from mneme.vault.carrier import may_be_said
+from mneme.vault.carried import may_be_said
 from mneme.vault.read import LISTED
 from mneme.vault.stale import facts_of
 

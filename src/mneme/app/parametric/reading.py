@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mneme.core.statement import Utterance
 from mneme.ingest.extract import rules
 from mneme.memories.parametric.facts import Fact
-from mneme.vault.carrier import may_be_said
+from mneme.vault.carried import may_be_said
 from mneme.vault.stale import facts_of
 from mneme.vault.write import SOURCE
 
