@@ -25,6 +25,9 @@ from typing import Any, NamedTuple
 import mneme
 from measuring import machine_facts, save
 from mneme.app.memory import MemoryOS
+from mneme.core.clock import SystemClock
+from mneme.schedule.jobs import LEASE_US
+from mneme.testing.clocks import HandClock
 from parametric_world import JUDGE, exported, fresh, opened, shards_of, told, weights_of
 
 FACTS = 50
@@ -39,12 +42,16 @@ def prepared(folder: Path, seed: int) -> None:
         told(memory.namespace(OWNER), fresh(FACTS, seed))
 
 
-def life(folder: Path, pipe: Connection) -> None:
-    """What the process does that will be killed: promote, or go on with what was promised."""
+def life(folder: Path, pipe: Connection, number: int) -> None:
+    """What the process does that will be killed: promote, or go on with what was promised.
+
+    Each is a minute later than the one before, by its clock: the lease of a killed job is over.
+    """
     import torch
 
     torch.set_num_threads(1)
-    with opened(folder, adapter_checkpoint_s=CHECKPOINT_S) as memory:
+    clock = HandClock(SystemClock().now_us() + number * LEASE_US)
+    with opened(folder, clock=clock, adapter_checkpoint_s=CHECKPOINT_S) as memory:
         engine = mneme.engine(JUDGE)
         memory.attach(engine)
         alice = memory.namespace(OWNER)
@@ -105,16 +112,17 @@ def checkpoint_step(folder: Path) -> int:
     return max(steps)
 
 
-def lived(folder: Path, wait_s: float | None) -> float | None:
+def lived(folder: Path, wait_s: float | None, number: int) -> float | None:
     """Seconds that a process took to its end; None: it was killed before.
 
     Args:
         folder: Of the store.
         wait_s: Until it is killed, from where it begins to promote; None: it is let live.
+        number: How many were killed before it.
     """
     context = multiprocessing.get_context("forkserver")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=life, args=(folder, theirs))
+    process = context.Process(target=life, args=(folder, theirs, number))
     process.start()
     theirs.close()
     try:
@@ -149,7 +157,7 @@ def killed(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     prepared(plain, seed)
     whole = folder / "whole"
     shutil.copytree(plain, whole)
-    took_s = lived(whole, None)
+    took_s = lived(whole, None, 0)
     if took_s is None:
         raise RuntimeError("the process that nobody killed did not end")
     wanted = finished(whole)
@@ -159,7 +167,7 @@ def killed(folder: Path, kills: int, seed: int) -> dict[str, Any]:
         shutil.copytree(plain, store)
         at: list[int] = []
         while done < kills:
-            ended = lived(store, chance.uniform(0, took_s)) is not None
+            ended = lived(store, chance.uniform(0, took_s), len(at)) is not None
             done += not ended
             left = looked_at(store)
             wrong += [f"{each} (kill {done})" for each in left.wrong]
@@ -181,7 +189,7 @@ def ended_well(
     store: Path, at: list[int], wanted: dict[str, Any], wrong: list[str]
 ) -> dict[str, Any]:
     """Let what was killed come to its end, and compare it with a run that nobody killed."""
-    if not looked_at(store).active and lived(store, None) is None:
+    if not looked_at(store).active and lived(store, None, len(at) + 1) is None:
         wrong.append("what was killed did not come to its end")
     wrong += looked_at(store).wrong
     found = finished(store)

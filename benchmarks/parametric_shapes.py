@@ -69,7 +69,7 @@ _FIRST = [
     "Rosa",
     "Sven",
     "Tara",
-    "Udo",
+    "Uli",
     "Vera",
     "Wim",
     "Xenia",

@@ -15,6 +15,7 @@ import mneme
 from measuring import REPO
 from mneme import Namespace
 from mneme.app.memory import MemoryOS
+from mneme.core.clock import Clock
 from mneme.core.engine import Engine
 from mneme.testing.fact_world import WORLD_PHRASINGS, WorldFact, known_facts, new_facts, prompt_of
 from mneme.wiring import Outside, build
@@ -23,7 +24,7 @@ JUDGE = REPO / "tests" / "judges" / "models" / "facts"
 EVERY = range(6)  # wordings of the world
 
 
-def opened(folder: Path, **changes: Any) -> MemoryOS:
+def opened(folder: Path, *, clock: Clock | None = None, **changes: Any) -> MemoryOS:
     """The store in a folder, with the wordings of the judge's world; jobs run when told."""
     folder.mkdir(parents=True, exist_ok=True)
     phrasings = folder / "phrasings.json"
@@ -31,7 +32,7 @@ def opened(folder: Path, **changes: Any) -> MemoryOS:
     settings = mneme.Settings(
         **{"worker": False, "embedder": "none", "phrasings": str(phrasings)} | changes
     )
-    return build(folder / "store", settings=settings, outside=Outside())
+    return build(folder / "store", settings=settings, outside=Outside(clock=clock))
 
 
 def judge() -> Engine:
