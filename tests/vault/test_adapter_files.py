@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ import pytest
 import mneme
 from mneme import BackendUnavailableError, CubeNotFoundError, InvalidInputError, MemCube, Namespace
 from mneme.backends.blobs.folder import FolderBlobs
+from mneme.backends.sqlite.raw_bytes import files_of as looked_into
 from mneme.core.errors import FrozenCubeError
 from mneme.settings import Settings
 from mneme.testing.blobs import MemoryBlobs
 from mneme.testing.clocks import HandClock
-from mneme.testing.shards import Shelf, files_of, header_of
+from mneme.testing.shards import Shelf, header_of
+from mneme.testing.shards import files_of as made_of
 from mneme.vault.stale import SWEEP, facts_of
 from mneme.vault.sweep import GRACE_US
 from mneme.wiring import Outside, build
@@ -33,7 +36,7 @@ def path_of(shelf: Shelf, name: str) -> Path:
 
 def test_files_lie_beside_the_store_and_are_counted(shelf: Shelf, facts: list[MemCube]) -> None:
     shelf.tune(*facts)
-    files = files_of(*facts)
+    files = made_of(*facts)
     size = sum(map(len, files.values()))
     assert all(path_of(shelf, file.name).read_bytes() == data for file, data in files.items())
     stats = shelf.memory.stats()
@@ -44,7 +47,7 @@ def test_files_lie_beside_the_store_and_are_counted(shelf: Shelf, facts: list[Me
 def test_files_whose_rows_never_come_are_removed_in_time(
     shelf: Shelf, facts: list[MemCube], clock: HandClock
 ) -> None:
-    shelf.put(files_of(facts[0]))
+    shelf.put(made_of(facts[0]))
     assert problems(shelf) == ()  # somebody may be at work
     shelf.adapters.sweep()
     assert len(shelf.files()) == PARTS
@@ -56,7 +59,7 @@ def test_files_whose_rows_never_come_are_removed_in_time(
 def test_files_that_went_before_their_row_came_are_noticed(
     shelf: Shelf, facts: list[MemCube], clock: HandClock
 ) -> None:
-    files = files_of(facts[0])
+    files = made_of(facts[0])
     header = header_of(facts[0], digest=next(iter(files)).digest)
     shelf.put(files)
     clock.move_s(GRACE_US / 1e6 + 1)
@@ -69,14 +72,14 @@ def test_files_that_nobody_expects_are_found_and_removed(
     shelf: Shelf, facts: list[MemCube], clock: HandClock
 ) -> None:
     row = shelf.tune(facts[0])
-    stray = files_of(facts[1])
+    stray = made_of(facts[1])
     shelf.place.put({file.name: data for file, data in stray.items()})
     told = f"{PARTS} files of adapters belong to no adapter; they are removed in ten minutes"
     assert problems(shelf) == (told,)
     assert problems(shelf) == ()
     clock.move_s(GRACE_US / 1e6 + 1)
     shelf.memory.drain()
-    assert shelf.files() == {file.name for file in files_of(facts[0])}
+    assert shelf.files() == {file.name for file in made_of(facts[0])}
     assert list(shelf.usable()) == [row.id]
 
 
@@ -98,7 +101,7 @@ def test_files_of_others_in_the_same_folder_are_left_alone(
 def test_what_a_crash_left_is_found_within_a_day(
     shelf: Shelf, facts: list[MemCube], clock: HandClock
 ) -> None:
-    stray = files_of(facts[1])
+    stray = made_of(facts[1])
     shelf.place.put({file.name: data for file, data in stray.items()})
     outside = Outside(clock=clock)
     clock.move_s(2 * 86_400)
@@ -113,7 +116,7 @@ def test_every_flipped_bit_and_every_lost_file_is_told(shelf: Shelf, facts: list
     shelf.tune(*facts)
     flipped = "1 files of adapters are not what was written; texts answer instead"
     lost = "1 files of adapters are not there whole; texts answer instead"
-    for file, data in files_of(*facts).items():
+    for file, data in made_of(*facts).items():
         for at in (0, len(data) // 2, len(data) - 1):
             for bit in (1, 128):
                 wrong = bytearray(data)
@@ -180,7 +183,7 @@ def test_no_version_comes_back_whose_sources_or_files_are_gone(
         owner.rollback(promised.id, to_version=1)
     with pytest.raises(InvalidInputError, match="versions 1 to 2"):
         owner.rollback(row.id, to_version=7)
-    name = min(file.name for file in files_of(*facts[:2]))
+    name = min(file.name for file in made_of(*facts[:2]))
     whole = path_of(shelf, name).read_bytes()
     for wrong in (whole[:-1], bytes(len(whole))):
         shelf.place.put({name: wrong})
@@ -203,7 +206,7 @@ def test_a_snapshot_holds_the_files_of_its_rows_and_no_others(
 ) -> None:
     row = shelf.tune(*facts[:2])
     shelf.tune(facts[1], into=row.id)
-    shelf.put(files_of(facts[3]))  # somebody is at work
+    shelf.put(made_of(facts[3]))  # somebody is at work
     target = tmp_path / "copy"
     shelf.memory.snapshot(target)
     with build(target, settings=OFFLINE) as copy:
@@ -252,7 +255,7 @@ def test_a_snapshot_during_an_erasure_and_a_new_shard_is_whole(
             if moment == "files":
                 owner.erase(facts[0].id)
             else:
-                last = max(file.name for file in files_of(facts[2]))
+                last = max(file.name for file in made_of(facts[2]))
                 place.before[last] = lambda: _erase(owner, facts[2])
 
         place.before[max(shelf.files())] = change
@@ -280,7 +283,7 @@ def test_a_place_that_is_down_keeps_nothing_and_owes_the_removal(
         owner = shelf.memory.namespace("alice")
         facts = [owner.add(f"The fact of number {n} stands.", type="fact")[0] for n in range(2)]
         row = shelf.tune(facts[0])
-        files = files_of(facts[1])
+        files = made_of(facts[1])
         shelf.put(files)
         place.down = True
         header = header_of(facts[1], digest=next(iter(files)).digest)
@@ -338,6 +341,23 @@ def test_nothing_of_a_shard_is_readable_in_another_namespace(
     assert shelf.adapters.holds("bob", row, [facts[0].id]) == set()
     assert shelf.usable("bob") == {}
     assert list(shelf.usable()) == [row.id]
+
+
+def test_writers_at_one_time_get_numbers_of_their_own(
+    shelf: Shelf, owner: Namespace, facts: list[MemCube]
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        rows = list(pool.map(shelf.tune, facts))
+    assert sorted(facts_of(row)["shard"] for row in rows) == [1, 2, 3, 4]
+    assert set(shelf.usable()) == {row.id for row in rows}
+
+
+def test_texts_are_looked_for_beside_tensors_and_not_in_them(
+    shelf: Shelf, facts: list[MemCube]
+) -> None:
+    shelf.tune(*facts)
+    seen = {file.name[65:] for file in looked_into(shelf.folder) if "parametric" in file.parts}
+    assert seen == {"facts.jsonl", "gate.json"}
 
 
 def test_another_process_sees_what_went(shelf: Shelf, facts: list[MemCube]) -> None:

@@ -220,7 +220,8 @@ class AdapterFile(NamedTuple):
         return f"{self.digest}-{self.part}"
 
 
-_ENDINGS: Final = (".safetensors", ".json", ".jsonl")  # of parts of adapters; no form of a block
+TENSORS: Final = ".safetensors"  # the ending of files that hold no texts
+_ENDINGS: Final = (TENSORS, ".json", ".jsonl")  # of parts of adapters; no form of a block
 
 
 def is_adapter_file(name: str) -> bool:

@@ -12,7 +12,7 @@ import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mneme.core.errors import BackendUnavailableError
-from mneme.core.rows import is_adapter_file
+from mneme.core.rows import TENSORS, is_adapter_file
 from mneme.vault.codec import canonical_json
 from mneme.vault.stale import PARAMETRIC, SWEEP, enqueue_sweep
 
@@ -165,10 +165,11 @@ def hasten(parts: Parts, patterns: Sequence[bytes]) -> None:
     """
     with parts.store.read() as tx:
         waiting = [name for name in tx.outbox.doomed(_ANY_TIME) if is_adapter_file(name)]
+    texts = [name for name in waiting if not name.endswith(TENSORS)]
     said = set()
-    for place in _shelf(parts) if waiting and patterns else ():
+    for place in _shelf(parts) if texts and patterns else ():
         try:
-            for name, data in zip(waiting, place.get(waiting), strict=True):
+            for name, data in zip(texts, place.get(texts), strict=True):
                 if data is not None and any(pattern in bytes(data) for pattern in patterns):
                     said.add(name[:_DIGITS])
         except BackendUnavailableError:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from mneme.core.rows import TENSORS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -25,7 +27,6 @@ _FLAGS = apsw.SQLITE_OPEN_MAIN_DB | apsw.SQLITE_OPEN_READONLY
 _CHUNK = 1 << 20
 SHARED_MEMORY = "-shm"
 BLOCKS = "activation"  # the folder of blocks of keys and values
-TENSORS = ".safetensors"
 
 
 @contextmanager
