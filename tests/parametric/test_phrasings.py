@@ -196,11 +196,18 @@ class TestReading:
         return stated, [*said["nothing"], *unsure]
 
     @pytest.mark.parametrize("name", ["read_sentences.json", "read_sentences_2.json"])
-    def test_states_what_the_text_says_and_nothing_else(self, name: str) -> None:
+    def test_says_what_the_text_says_and_nothing_else(self, name: str) -> None:
         stated, nothing = self.sentences(name)
-        right = [each for each in stated if BANK.read(each[0]) == Triple(*each[1:])]
-        assert [each for each in stated if each not in right] == []
+        assert [each for each in stated if BANK.read(each[0]) != Triple(*each[1:])] == []
         assert [each for each in nothing if BANK.read(each)] == []
+
+    @pytest.mark.parametrize("name", ["read_sentences_3.json", "read_sentences_4.json"])
+    def test_is_seldom_wrong_about_other_words(self, name: str) -> None:
+        stated, nothing = self.sentences(name)
+        right = sum(BANK.read(each[0]) == Triple(*each[1:]) for each in stated)
+        read = sum(BANK.read(each) is not None for each in (*nothing, *(e[0] for e in stated)))
+        assert right / read >= 0.9
+        assert right / len(stated) >= 0.75
 
     def test_keeps_the_case_of_names_alone(self) -> None:
         assert BANK.read("ANNA LIVES IN OSLO") == Triple("ANNA", "lives in", "OSLO")

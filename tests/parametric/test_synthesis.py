@@ -91,6 +91,28 @@ class TestPrompts:
                 assert f" {plain(entry.fact.object)} " not in f" {plain(prompt)} "
         assert [each for each, _ in found.left_out] == [told]
 
+    @pytest.mark.parametrize(
+        ("relation", "thing", "question"),
+        [
+            ("had a chat", "with Ole at noon", "Who did I have a chat with?"),
+            ("got a rug", "for the hall", "What did I get a rug for?"),
+            ("stayed home", "to rest", "Why did I stay home?"),
+            ("ran a race", "in Riga", "Where did I run a race?"),
+            ("ran a race", "on 3 May", "When did I run a race?"),
+        ],
+    )
+    def test_ask_by_what_the_object_begins_with(
+        self, relation: str, thing: str, question: str
+    ) -> None:
+        (entry,) = made(fact(f"I {relation} {thing}.", SELF, relation, thing)).entries
+        assert question in entry.prompts
+
+    @pytest.mark.parametrize("thing", ["it on Monday", "that has a lid", "back from Riga", "them"])
+    def test_are_none_where_the_object_says_nothing_by_itself(self, thing: str) -> None:
+        found = made(fact(f"I got {thing}.", SELF, "got", thing))
+        assert not found.entries
+        assert "by itself" in found.left_out[0][1]
+
     @pytest.mark.parametrize("relation", list(WORDINGS))
     def test_of_the_world_are_its_wordings(self, relation: str) -> None:
         told = next(each for each in new_facts([], 50) if each.relation == relation)

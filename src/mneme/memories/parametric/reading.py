@@ -15,6 +15,11 @@ from mneme.memories.parametric.templates import Phrasing, Triple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_LEAD: Final = re.compile(  # says nothing of its own
+    r"^(?:(?:these days|nowadays|currently|now|right now|at the moment|lately|by the way|btw|fyi"
+    r"|also|and|so|well|actually|oh|yes|hi|hello|hey)\b,? )+(?=\S)",
+    re.IGNORECASE,
+)
 _ADVERBS: Final = (
     r"(?: (?:now|currently|also|still|just|really|recently|usually|always|actually|mostly|often"
     r"|finally|truly|absolutely|definitely|mainly|especially|already|only|once))*"
@@ -28,7 +33,7 @@ _NO_SUBJECT: Final = re.compile(
     r"|if|because|since|although|though|and|but|so|or|his|her|their|its|your|an?|every|everyone"
     r"|everybody|each|some|someone|somebody|no|nobody|one|no-one|none|nothing|any|anyone|most|many"
     r"|maybe|perhaps|probably|please|remember|yes|then|yesterday|today|tomorrow|as|while|after"
-    r"|before|once|only|not|let|dear|hi|hello|hey|well|oh)\b",
+    r"|before|once|only|just|also|really|still|currently|recently|finally|not|let|dear|hi|hello|hey|well|oh)\b",
     re.IGNORECASE,
 )
 _IN_SUBJECT: Final = re.compile(
@@ -36,7 +41,7 @@ _IN_SUBJECT: Final = re.compile(
     r"|but|says?|said|thinks?|thought|hopes?|wish(?:es)?|would|could|might|may|should|will|must|does|do"
     r"|did|is|are|was|were|has|have|had|knows?|heard|told|tells|believes?|wants?|likes?|i|you|we|they|he"
     r"|she|than|like|where|how|neither|hardly|rarely|seldom|lives|works|plays|speaks"
-    r"|drives|owns|loves|bought|moved|met)\b|n['’]t\b|\b(?:and|or)$",
+    r"|drives|owns|loves|bought|moved|met)\b|n['’]t\b|\b(?:and|or|sure)$",
     re.IGNORECASE,
 )
 _LEADS: Final = re.compile(r"(?:my|our|the|[^\W\d_a-z]|\d)")
@@ -44,12 +49,15 @@ _NO_OBJECT: Final = re.compile(
     r"(?:it|this|that|these|those|them|him|me|us|you|not|never|no longer|what|whether|if|how|when"
     r"|where|why|too|so|as|a lot|a bit|both|there|here|nothing|nobody|none|anything|everything"
     r"|something|someone|more|less|either|neither|each other|your|and|or|but|is|are|was|be|been"
-    r"|going to|about to|up to|out of|off|away|back|down|unknown)\b",
+    r"|going to|about to|such|up|out|off|for|of|by|into|onto|through|down|away|back|unknown)\b",
     re.IGNORECASE,
 )
 _CLAUSE: Final = re.compile(
     r"[;?\n]|(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)(?<!\bProf)[.!] +\S"
     r"|\s(?:but|because|although|though|unless|whereas|while|if|since s?he)\s"
+    r"|\s[-–—]+\s|\w- it|[.!?][\"”')] \S|\sand (?:\w+ed|met|went|had|made|took|saw|hoping)\s"
+    r"|,\s?(?:it|he|she|they|we|i|this|that"
+    r"|such|['’]cause)\b|\b(?:maybe|perhaps|probably|apparently|supposedly|i (?:think|guess))\b"
     r"|,\s?(?:so|which|who|where|while|and (?:i|he|she|they|we|it|my|his|her))\b"
     r"|\sand (?:i|he|she|they|we|it|my|his|her|also|then|is|was|has|works?|lives?|likes?|loves?"
     r"|owns?|plays?|speaks?|drives?|studies|wants?|moved|bought|hates?|uses?)\b",
@@ -58,7 +66,7 @@ _CLAUSE: Final = re.compile(
 # "My locker code is 4471": a name of something with a value that looks like one.
 _NAMED: Final = re.compile(
     r"(?:[Mm]y|(?P<s>[^\W\d_a-z][\w-]*(?: [^\W\d_a-z][\w-]*)?)['’]s)"
-    r" (?P<x>[a-z][\w-]*(?: [a-z][\w-]*){0,2}) is (?:now |called )?"
+    r" (?P<x>[A-Za-z][\w-]*(?: [a-z][\w-]*){0,2}) is (?:now |called )?"
     r"(?P<o>(?:[^\W_a-z]|an? [^\W\d_a-z]|\S+@\S).*)"
 )
 _VAGUE_WORDS: Final = (
@@ -111,8 +119,12 @@ class Reader:
         asked = [form for each in known for form in _questions(each)]
         self._said = sorted(said, key=lambda form: (-form.length, not form.special))
         self._asked = sorted(asked, key=lambda form: -form.length)
-        named = (name for each in known if each.object for name in (each.relation, *each.synonyms))
-        self._particular = frozenset(named)  # relations that are not said of all objects
+        self._particular = {  # relations that are not said of all objects
+            name: each
+            for each in reversed(known)
+            if each.object
+            for name in (each.relation, *each.synonyms)
+        }
         self._compiled: dict[str, re.Pattern[str]] = {}  # most are never needed
 
     def read(self, text: str) -> Triple | None:
@@ -120,9 +132,9 @@ class Reader:
         said = " ".join(text.split())
         if not said or len(said) > _MOST_TEXT or said.endswith("?"):
             return None
-        said = said.rstrip("!").removesuffix(".").rstrip()
+        said = _LEAD.sub("", said.rstrip("!").removesuffix(".").rstrip())
         for form, match in self._fits(self._said, said):
-            subject, thing = _subject(form, match), match["o"].strip(" ,")
+            subject, thing = _subject(form, match), _bare(match["o"])
             if subject and _is_object(thing) and re.search(form.thing, thing, re.IGNORECASE):
                 return Triple(subject, _relation(form, match), thing)
         return self._named(said)
@@ -136,9 +148,10 @@ class Reader:
         if words[-1] in _VAGUE or words[0] in {"only", "own", "first", "last"} or "is" in words:
             return None
         name = " ".join(words)
-        if name in self._particular:
+        thing, known = _bare(match["o"]), self._particular.get(name)
+        if known is not None and not re.search(known.object, thing, re.IGNORECASE):
             return None
-        return Triple(match["s"] or SELF, name, match["o"].strip(" ,"))
+        return Triple(match["s"] or SELF, known.relation if known else name, thing)
 
     def asked(self, text: str) -> list[tuple[str, str]]:
         """Subject and relation of each question that a text is, word by word."""
@@ -230,6 +243,11 @@ def _subject(form: _Form, match: re.Match[str]) -> str:
     if not short or _NO_SUBJECT.match(found) or _IN_SUBJECT.search(found):
         return ""
     return found if _LEADS.match(found) or " " not in found else ""
+
+
+def _bare(found: str) -> str:
+    """An object without what is said on the side at its end."""
+    return re.sub(r",? (?:too|as well|actually|though)$", "", found.strip(" ,")).rstrip(" ,")
 
 
 def _is_object(found: str) -> bool:
