@@ -15,7 +15,7 @@ import mneme
 from measuring import REPO
 from mneme import Namespace
 from mneme.app.memory import MemoryOS
-from mneme.core.clock import Clock
+from mneme.core.clock import Clock, SystemClock
 from mneme.core.engine import Engine
 from mneme.testing.fact_world import WORLD_PHRASINGS, WorldFact, known_facts, new_facts, prompt_of
 from mneme.wiring import Outside, build
@@ -32,7 +32,7 @@ def opened(folder: Path, *, clock: Clock | None = None, **changes: Any) -> Memor
     settings = mneme.Settings(
         **{"worker": False, "embedder": "none", "phrasings": str(phrasings)} | changes
     )
-    return build(folder / "store", settings=settings, outside=Outside(clock=clock))
+    return build(folder / "store", settings=settings, outside=Outside(clock=clock or SystemClock()))
 
 
 def judge() -> Engine:
