@@ -9,7 +9,7 @@ Llama-3.1-70B (config.json of meta-llama/Llama-3.1-70B: 80 layers, width 8192, f
 writer "lora" makes by default. Weights and gradients in float32 are 4 bytes a weight each, on top.
 
 Measured: what is in the state after three steps on the judge, and the peak of memory over three
-steps on all matrices of one block of Qwen2.5-0.5B, beyond the weights themselves: gradients, state and
+steps on all matrices of one block of Qwen2.5-0.5B, beyond the weights: gradients, state and
 whatever a step takes meanwhile, each in a process of its own.
 
 Writes benchmarks/results/parametric_optimizers.json.
