@@ -91,7 +91,7 @@ class KnnCarrier:
         tokens, _ = _rows(adapter)
         layer: Any = output_layer(engine)
         vocabulary, size = layer.weight.shape
-        keys, radii = placed(engine, adapter, size)
+        keys, radii = placed(layer, adapter, size)
         if len(tokens) != len(keys) or not all(0 <= token < vocabulary for token in tokens):
             raise InvalidInputError(f"{len(keys)} rows need as many tokens of the model")
         return Hooked(engine, layer, _Mix(keys, radii, torch.tensor(tokens, device=keys.device)))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mneme.memories.parametric.adapter import Adapter
     from mneme.memories.parametric.training import Course, Lesson
 
-_ROWS: Final = 64  # replayed prompts of one forward pass
+_ROWS: Final = 16  # replayed prompts of one pass: the logits of all their tokens are computed
 _LEAST_SPREAD: Final = 1 / 64  # of the gap: one wording alone does not show how far others stray
 _WITHIN: Final = 0.9  # of the gap, at most: the last bits of a state depend on its batch
 _STEEP: Final = 4  # closeness stays near 1 up to half of the radius
@@ -150,8 +150,8 @@ def kept(landmarks: Sequence[Landmark]) -> dict[str, Tensor]:
     }
 
 
-def placed(engine: Engine, adapter: Adapter, size: int) -> tuple[Tensor, Tensor]:
-    """Keys and radii of an adapter on the device, float32.
+def placed(layer: nn.Module, adapter: Adapter, size: int) -> tuple[Tensor, Tensor]:
+    """Keys and radii of an adapter on the device of a layer, float32.
 
     Raises:
         InvalidInputError: Their shapes are not those of a model with states of this size.
@@ -162,7 +162,8 @@ def placed(engine: Engine, adapter: Adapter, size: int) -> tuple[Tensor, Tensor]
     if radii.shape != keys.shape[:1] or not bool((radii > 0).all()):
         raise InvalidInputError(f"{len(keys)} keys need as many radii, all above 0")
     keys = functional.normalize(keys.float(), dim=-1)  # smaller forms round their length
-    return keys.to(engine.device), radii.float().to(engine.device)
+    device = next(layer.parameters()).device
+    return keys.to(device), radii.float().to(device)
 
 
 @contextmanager
@@ -203,7 +204,7 @@ def _gaps(
     for start in range(0, len(replay), _ROWS):
         ids, mask = padded(replay[start : start + _ROWS], engine.device)
         forward(engine, ids, mask)
-        units = functional.normalize(states[0], dim=-1)[mask.bool()]
+        units = functional.normalize(states[0], dim=-1)[mask.bool().to(states[0].device)]
         for at, key in keys.items():  # one by one: their number must not move the last bits
             gaps[at] = min(gaps[at], 1 - float((units @ key).max()))
     return gaps

@@ -89,7 +89,7 @@ class MemoryLayerCarrier:
         if adapter.config.get("layer") != path:
             raise InvalidInputError(f"the adapter is for another layer than {path!r}")
         size: int = engine.model.get_input_embeddings().weight.shape[1]
-        keys, radii = placed(engine, adapter, size)
+        keys, radii = placed(layer, adapter, size)
         values: Any = adapter.tensors.get("values")
         if values is None or values.shape != keys.shape:
             raise InvalidInputError(f"{len(keys)} keys need values [{len(keys)}, {size}]")

@@ -35,8 +35,8 @@ class MemoryLayerWriter:
         found = survey(engine, course, layer)
         if not found:
             raise InvalidInputError("the base answers all lessons by itself; nothing to write")
-        tensors = kept(found)
-        keys, radii = (tensors[name].to(engine.device) for name in ("keys", "radii"))
+        tensors, device = kept(found), next(layer.parameters()).device
+        keys, radii = (tensors[name].to(device) for name in ("keys", "radii"))
         values = torch.zeros_like(keys)
         applied = Hooked(engine, layer, Slots(keys, radii, values))
         try:
