@@ -56,11 +56,10 @@ def _locality(found: Any) -> Found:
 
 
 def _always_on(found: Any) -> Found:
-    rows = [r for r in found["rows"] if (r["way"], r["facts"]) == ("always_on_replay", 50)]
-    worst = _least(rows, "locality")
-    without = [r for r in found["rows"] if (r["way"], r["facts"]) == ("always_on", 50)]
-    text = f"{worst:.3f}; without replay {_least(without, 'locality'):.3f}"
-    return Found(text, worst >= 0.75)
+    by = {row["case"]: row["locality"] for row in found["rows"]}
+    own = by["replay of neighbours only"]
+    text = f"{own:.3f} with replay as it is by default; without {by['no replay']:.3f}"
+    return Found(text, own >= 0.75)
 
 
 def _owners(found: Any) -> Found:
@@ -163,7 +162,7 @@ _GOALS = (
     ("routed locality on the base's 240 facts; logits of unrouted prompts",
      "1.000; exactly the base's", "end_to_end", _locality),
     ("the same with the adapter always on, r=2 and KL replay (reported, alarmed)", ">= .75",
-     "locality", _always_on),
+     "write", _always_on),
     (("two owners with contradicting facts in one shuffled batch: own answers / the other's / "
      "logits against alone"), "1.0 / 0 / <= 1e-5", "end_to_end", _owners),
     (("200 facts in shards, 20 erased: forgotten / others / base; logits against a model that "

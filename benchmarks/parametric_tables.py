@@ -105,8 +105,9 @@ def locality() -> str:
     picture = "![What the base still knows, by facts written](images/parametric-locality.svg)"
     head = ["how it is used", "facts", "efficacy", "held paraphrase", "base's facts still right"]
     note = (
-        "Rank 2, worst of three seeds. Always on: one adapter for all facts, replay of half of "
-        "what the base knew; asked is the other half. Routed: shards of at most 50."
+        "Rank 2, worst of three seeds. Always on: one adapter with all the facts; replay, as it is "
+        "by default, of prompts near the facts and everyday ones, none of what is asked. Routed: "
+        "shards of at most 50."
     )
     return f"{picture}\n\n{table(head, made)}{made_by(found, note)}"
 
