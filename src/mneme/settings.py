@@ -22,7 +22,8 @@ _MIB = 1 << 20
 
 
 _ABOVE_0 = (
-    "embedder_timeout_s", "llm_timeout_s", "busy_timeout_s", "max_turn_bytes", "adapter_slots", "adapter_checkpoint_s",
+    "embedder_timeout_s", "llm_timeout_s", "busy_timeout_s", "max_turn_bytes", "adapter_slots",
+    "adapter_checkpoint_s",
 )  # fmt: skip
 
 
