@@ -143,8 +143,8 @@ class Aside:
     def __exit__(
         self,
         kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
     ) -> None:
         self._thread.shutdown(wait=True)
         if kind is None and self._pending is not None:

@@ -46,7 +46,7 @@ class GaLore(torch.optim.Optimizer):
         super().__init__(weights, {"lr": lr, "rank": rank, "gap": gap, "scale": scale})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ANN401
+    def step(self, _closure: Any = None) -> None:  # type: ignore[override]  # noqa: ANN401
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:

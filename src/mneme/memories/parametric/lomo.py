@@ -41,7 +41,7 @@ class Lomo(torch.optim.Optimizer):
             for weight in group["params"]
         ]
 
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ANN401
+    def step(self, _closure: Any = None) -> None:  # type: ignore[override]  # noqa: ANN401
         """Nothing: all was done in the backward pass."""
 
     def close(self) -> None:

@@ -47,7 +47,7 @@ class QuantisedAdamW(torch.optim.Optimizer):
         super().__init__(weights, said)
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ANN401
+    def step(self, _closure: Any = None) -> None:  # type: ignore[override]  # noqa: ANN401
         for group in self.param_groups:
             for weight in group["params"]:
                 self._step(weight, group)
