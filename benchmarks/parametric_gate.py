@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 import mneme
-from measuring import RESULTS, timed
+from measuring import RESULTS, machine_facts, timed
 from mneme.memories.parametric.adapter import Applied, base_of
 from mneme.memories.parametric.facts import Entry, Fact, FactLedger
 from mneme.memories.parametric.gate import probe_logits, run_gate
@@ -40,6 +40,12 @@ from mneme.testing.fact_world import (
 
 JUDGE = Path(__file__).parents[1] / "tests" / "judges" / "models" / "facts"
 SHARD = "alice/0001"
+COMMAND = "python benchmarks/parametric_gate.py"
+WHAT = (
+    "The judge's world, 50 new facts, LoRA of rank 2, 120 of the base's facts replayed and the "
+    "other 120 asked as probes. Each row but 'nothing' has one wrong part planted; the gate must "
+    "fail it. Size: bytes of float32 tensors for each fact."
+)
 
 
 class Everything:
@@ -150,7 +156,7 @@ def main() -> None:
     rows = [each for seed in range(3) for each in one_seed(engine, known, seed)]
     for each in rows:
         print(each)
-    said = {"what": __doc__, "command": "python benchmarks/parametric_gate.py", "rows": rows}
+    said = {"what": WHAT, "command": COMMAND, "machine": machine_facts(), "rows": rows}
     (RESULTS / "parametric_gate.json").write_text(json.dumps(said, indent=1) + "\n")
 
 
