@@ -14,10 +14,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
+    MultipleResults,
     RuleBasedStateMachine,
     consumes,
     initialize,
     invariant,
+    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -104,12 +106,15 @@ class ShardsMachine(RuleBasedStateMachine):
     made: dict[str, Made]
     count: int
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(target=facts)
+    def open(self) -> MultipleResults[Fact]:
         self.folder = Path(tempfile.mkdtemp())
         self.clock = HandClock()
         self.shelf = Shelf(self.folder / "store", self.clock)
         self.known, self.made, self.count = [], {}, 0
+        facts = [self.add(word) for word in (*WORDS, *WORDS[:1])]
+        self._kept((facts[0], facts[1]), None, "trained")
+        return multiple(*facts)
 
     def teardown(self) -> None:
         if hasattr(self, "shelf"):
@@ -125,6 +130,9 @@ class ShardsMachine(RuleBasedStateMachine):
     # -- facts
 
     @rule(target=facts, word=st.sampled_from(WORDS))
+    def add_fact(self, word: str) -> Fact:
+        return self.add(word)
+
     def add(self, word: str) -> Fact:
         fact = Fact(self.alice.add(self._text(word), type="fact")[0].id)
         self.known.append(fact)
@@ -472,7 +480,7 @@ class ShardsMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    ("runs", "steps"), [(15, 40), pytest.param(200, 60, marks=pytest.mark.slow)]
+    ("runs", "steps"), [(40, 40), pytest.param(200, 60, marks=pytest.mark.slow)]
 )
 def test_shards_say_what_may_be_said_and_leave_nothing(runs: int, steps: int) -> None:
     run_state_machine_as_test(

@@ -211,6 +211,20 @@ def test_only_what_a_shard_carries_now_makes_it_stale(
     assert list(shelf.usable()) == [row.id]
 
 
+def test_what_is_added_later_counts_as_what_was_there_first(
+    shelf: Shelf, owner: Namespace, facts: list[MemCube]
+) -> None:
+    row = shelf.tune(facts[0])
+    shelf.tune(*facts[:3], into=row.id)
+    owner.forget(facts[2].id)
+    assert shelf.usable() == {}
+    owner.restore(facts[2].id)
+    assert list(shelf.usable()) == [row.id]
+    owner.update(facts[1].id, text="He repairs bicycles.")
+    assert shelf.usable() == {}
+    assert row.id in owner.erase(facts[2].id).erased
+
+
 def test_a_fact_says_what_its_metadata_says(shelf: Shelf, owner: Namespace) -> None:
     """Weights are written from subject, relation and object where the metadata has them."""
     told = {"subject": "Orla", "relation": "lives in", "object": "Cork", "seen": 1}
