@@ -26,12 +26,14 @@ dictionary of (subject, relation). Writes benchmarks/results/parametric_unlearn.
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +51,7 @@ from mneme.memories.parametric.unlearn.damage import Damage, damage
 from mneme.memories.parametric.unlearn.opened import Opened
 from mneme.memories.parametric.writers import build_writer
 from mneme.memories.parametric.writers.loop import Pupil, train
-from mneme.testing.fact_world import WORDINGS, WRITTEN, WorldFact, course_of, new_facts, prompt_of
+from mneme.testing.fact_world import WRITTEN, WorldFact, course_of, new_facts, prompt_of
 from parametric_world import EVERY, judge, world
 
 SHARDS, EACH, ERASED = 4, 50, 20
@@ -72,15 +74,14 @@ def write(engine: Engine, facts: Sequence[WorldFact], seed: int, rank: int = 2) 
     return Written(made.adapter, time.process_time() - began)
 
 
-def write_elsewhere(engine: Engine, facts: Sequence[WorldFact], seed: int) -> Adapter:
-    """By another process, which is told nothing but these facts."""
+def write_elsewhere(like: Adapter, facts: Sequence[WorldFact], seed: int) -> Adapter:
+    """By another process, which is told nothing but these facts; named like another adapter."""
     with tempfile.TemporaryDirectory() as folder:
         told = [part for fact in facts for part in fact]
         command = [sys.executable, __file__, "--alone", folder, str(seed), *told]
         subprocess.run(command, check=True)
         tensors = load_file(Path(folder, "adapter.safetensors"))
-    like = Opened(engine, write(engine, facts[:1], seed, 2).adapter).closed()
-    return Adapter(carrier="lora", base=like.base, config=like.config, tensors=tensors)
+    return replace(like, tensors=tensors)
 
 
 class Going:
@@ -210,7 +211,7 @@ def exact(engine: Engine, seed: int) -> list[dict[str, Any]]:
         again = {at: write(engine, case.kept[at], seed) for at in case.concerned}
         now = first | {at: made.adapter for at, made in again.items()}
         one = case.concerned[-1]
-        never = {one: write_elsewhere(engine, case.kept[one], seed)}
+        never = {one: write_elsewhere(again[one].adapter, case.kept[one], seed)}
         cost = {
             "shards_rewritten": len(again),
             "cpu_s_of_a_shard": max(w.cpu_s for w in again.values()),
@@ -298,33 +299,39 @@ def alone(folder: str, seed: str, told: Sequence[str]) -> None:
     save_file(dict(made.adapter.tensors), Path(folder, "adapter.safetensors"))
 
 
+def result(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    said = " ".join((__doc__ or "").split("\n\n", 2)[2].split())
+    return {
+        "what": f"{said} The worst of three seeds.",
+        "command": "python benchmarks/parametric_unlearn.py",
+        "goals": GOALS,
+        "rows": worst(seeds),
+        "seeds": list(seeds),
+        "machine": machine_facts(),
+    }
+
+
+PARTS = {"exact": exact, "approximate": approximate}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--alone", nargs="+", default=[])
-    given = parser.parse_args().alone
-    if given:
-        alone(given[0], given[1], given[2:])
-        return
-    engine, seeds = judge(), []
-    for seed in range(3):
-        for row in (*exact(engine, seed), *approximate(engine, seed)):
-            print(
-                {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}, flush=True
-            )
-            seeds.append(row)
-    save(
-        "parametric_unlearn.json",
-        {
-            "what": " ".join((__doc__ or "").split("\n\n", 2)[2].split())
-            + " The worst of three seeds.",
-            "command": "python benchmarks/parametric_unlearn.py",
-            "goals": GOALS,
-            "rows": worst(seeds),
-            "seeds": seeds,
-            "relations": len(WORDINGS),
-            "machine": machine_facts(),
-        },
-    )
+    parser.add_argument("--only", nargs=3, metavar=("PART", "SEED", "FILE"), help="rows of one run")
+    parser.add_argument("--join", nargs="+", metavar="FILE", help="of what --only wrote")
+    given = parser.parse_args()
+    if given.alone:
+        alone(given.alone[0], given.alone[1], given.alone[2:])
+    elif given.only:
+        part, seed, file = given.only
+        Path(file).write_text(json.dumps(PARTS[part](judge(), int(seed))), encoding="utf-8")
+    elif given.join:
+        rows = [row for file in given.join for row in json.loads(Path(file).read_text("utf-8"))]
+        save("parametric_unlearn.json", result(rows))
+    else:
+        engine = judge()
+        seeds = [row for part in PARTS.values() for n in range(3) for row in part(engine, n)]
+        save("parametric_unlearn.json", result(seeds))
 
 
 if __name__ == "__main__":
