@@ -33,8 +33,8 @@ COMMAND = "python benchmarks/parametric_route.py"
 WHAT = (
     "Counted is what weights alone answer: the whole question is routed, to the right facts. "
     "Judge: new facts of its world, the worst of three seeds. Everyday: our own questions about "
-    "one user's facts, and others that no fact answers; the set 'first' was written before the router "
-    "was tuned, 'fresh' after, both by the router's author. Activations: routers that "
+    "one user's facts, and others that no fact answers; the set 'first' was written before the "
+    "router was tuned, 'fresh' after, both by the router's author. Activations: routers that "
     "are no default; what passes on this judge is not shown on models of real size. Speed: wall "
     "milliseconds of one thread."
 )
