@@ -31,7 +31,7 @@ from mneme.core.engine import Engine
 from mneme.memories.parametric.batch import last_logits
 from mneme.memories.parametric.bundle import pack
 from mneme.testing.fact_world import HELD, WRITTEN, WorldFact, contradicting, prompt_of
-from parametric_erasing import erased, planted
+from parametric_erasing import at_once, erased, planted
 from parametric_world import (
     JUDGE,
     ask,
@@ -269,6 +269,7 @@ PARTS: dict[str, Callable[[Path, Engine, int], dict[str, Any]]] = {
     "planted_leak": lambda folder, engine, seed: owners(folder, engine, seed, leak=True),
     "life": life,
     "erased": erased,
+    "at_once": at_once,
     "planted": planted,
 }
 
@@ -279,18 +280,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=PARTS, help="measure one part anew")
     wanted = parser.parse_args(argv)
     engine = judge()
-    found = load("parametric_end_to_end.json") | {
+    said = {
         "what": "Facts are added, promoted, asked with chat, erased; a model of 352k parameters",
         "command": "python benchmarks/parametric_end_to_end.py",
         "machine": machine_facts(),
     }
     for name, part in PARTS.items():
         if wanted.only in (None, name):
-            found[name] = []
+            rows = []
             for seed in range(wanted.seeds):
                 with tempfile.TemporaryDirectory(prefix="mneme-") as folder:
-                    found[name].append(part(Path(folder), engine, seed))
-                print(name, found[name][-1], flush=True)
+                    rows.append(part(Path(folder), engine, seed))
+                print(name, rows[-1], flush=True)
+            found = load("parametric_end_to_end.json") | said | {name: rows}
             print("wrote", save("parametric_end_to_end.json", found), flush=True)
     return 0
 

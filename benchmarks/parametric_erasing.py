@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 import mneme
+from measuring import Others
 from mneme import MemCube, Namespace
 from mneme.app.memory import MemoryOS
 from mneme.core.engine import Engine
@@ -39,6 +40,7 @@ from parametric_world import (
 )  # fmt: skip
 
 FACTS, ERASED = 200, 20
+SMALL = 5  # facts of a shard where only the time counts
 PIECE = 48  # bytes of a tensor that are looked for
 MANY = 8  # pieces of each tensor
 
@@ -144,7 +146,12 @@ def first_of(before: Sequence[Old], gone: Sequence[str]) -> list[str]:
 
 
 def one_by_one(
-    memory: MemoryOS, engine: Engine, cube_id: str, ids: dict[str, WorldFact]
+    memory: MemoryOS,
+    engine: Engine,
+    cube_id: str,
+    ids: dict[str, WorldFact],
+    *,
+    back: bool = True,
 ) -> dict[str, Any]:
     """Erase a fact while another thread asks for it all the time; then let its shard come back."""
     alice = memory.namespace("alice")
@@ -170,7 +177,8 @@ def one_by_one(
     thread.join()
     last = max((at for at, knows in answers if knows), default=begun)
     cpu = time.process_time()
-    memory.drain()
+    if back:
+        memory.drain()
     return {
         "id": cube_id,
         "gone_ms": 1e3 * max(0.0, last - begun),
@@ -178,6 +186,27 @@ def one_by_one(
         "asked": len(answers),
         "by_weights": sum(knows for at, knows in answers if at < begun),
         "cpu_s": time.process_time() - cpu,
+    }
+
+
+def at_once(folder: Path, engine: Engine, seed: int) -> dict[str, Any]:
+    """Only how long it takes, on a machine that has little else to do: eight small shards."""
+    others = Others()
+    with opened(folder) as memory:
+        memory.attach(engine)
+        alice = memory.namespace("alice")
+        ids = told(alice, fresh(8 * SMALL, seed))
+        training = mneme.Training(facts_per_shard=SMALL)
+        made = alice.promote(list(ids), to="parametric", engine=engine, training=training)
+        asked(alice, engine, list(ids.values()), [3])
+        times = [one_by_one(memory, engine, sources(c)[0], ids, back=False) for c in made]
+    return {
+        "seed": seed,
+        "shards": len(made),
+        "no_longer_answered_ms": [one["gone_ms"] for one in times],
+        "erase_took_ms": [one["erase_ms"] for one in times],
+        "answered_by_weights_before": [one["by_weights"] for one in times],
+        "others_share_of_the_machine": others.share(),
     }
 
 

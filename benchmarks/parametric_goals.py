@@ -90,12 +90,13 @@ def _erased(found: Any) -> Found:
 
 
 def _times(found: Any) -> Found:
-    rows = found["erased"]
-    gone = max(max(row["no_longer_answered_ms"]) for row in rows)
-    back = max(max(row["retrained_cpu_s"]) for row in rows)
-    tries = sum(len(row["no_longer_answered_ms"]) for row in rows)
-    text = f"{gone:.0f} ms / {back:.1f} CPU s at most, of {tries} erasures"
-    return Found(text, gone <= 50 and back <= 10)
+    times = sorted(ms for row in found["at_once"] for ms in row["no_longer_answered_ms"])
+    back = max(max(row["retrained_cpu_s"]) for row in found["erased"])
+    text = (
+        f"{times[-1]:.0f} ms at most, {times[len(times) // 2]:.0f} in the median of {len(times)} "
+        f"erasures / {back:.1f} CPU s at most"
+    )
+    return Found(text, times[-1] <= 50 and back <= 10)
 
 
 def _cost(found: Any) -> Found:

@@ -36,10 +36,10 @@ OWNER = "alice"
 LONGEST_S = 600.0
 
 
-def prepared(folder: Path, seed: int) -> None:
+def prepared(folder: Path, facts: int, seed: int) -> None:
     """A store with facts, none of them in weights."""
     with opened(folder) as memory:
-        told(memory.namespace(OWNER), fresh(FACTS, seed))
+        told(memory.namespace(OWNER), fresh(facts, seed))
 
 
 def life(folder: Path, pipe: Connection, number: int) -> None:
@@ -147,14 +147,14 @@ def finished(folder: Path) -> dict[str, Any]:
         return {"sha256": bits, "figures": said_of(cube)["figures"]}
 
 
-def killed(folder: Path, kills: int, seed: int) -> dict[str, Any]:
+def killed(folder: Path, kills: int, facts: int, seed: int) -> dict[str, Any]:
     """Kill so many processes; when a shard is done, the next store begins.
 
     Returns:
         kills, stores, what was wrong, and of each store where its runs went on.
     """
     plain = folder / "plain"
-    prepared(plain, seed)
+    prepared(plain, facts, seed)
     whole = folder / "whole"
     shutil.copytree(plain, whole)
     took_s = lived(whole, None, 0)
@@ -204,6 +204,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--facts", type=int, default=FACTS)
     parser.add_argument("--folder", type=Path, help="where stores are made; else a new one")
     parser.add_argument("--json", action="store_true", help="print the result, write no file")
     asked = parser.parse_args()
@@ -212,9 +213,9 @@ def main() -> int:
     )
     with tempfile.TemporaryDirectory(prefix="mneme-kills-") as made:
         folder = asked.folder or Path(made)
-        rows = [killed(folder / str(n), asked.kills, n) for n in range(asked.seeds)]
+        rows = [killed(folder / str(n), asked.kills, asked.facts, n) for n in range(asked.seeds)]
     result = {
-        "what": f"{FACTS} facts are promoted; the process is killed at a random moment",
+        "what": f"{asked.facts} facts are promoted; the process is killed at a random moment",
         "command": f"python benchmarks/parametric_kills.py --kills {asked.kills}",
         "checkpoint_every_s": CHECKPOINT_S,
         "machine": machine_facts(),

@@ -13,8 +13,9 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "parametric_kills.py"
 
 
-def killed(folder: Path, kills: int) -> dict[str, Any]:
-    words = [sys.executable, str(SCRIPT), "--kills", str(kills), "--folder", str(folder), "--json"]
+def killed(folder: Path, kills: int, facts: int) -> dict[str, Any]:
+    words = [sys.executable, str(SCRIPT), "--folder", str(folder), "--json"]
+    words += ["--kills", str(kills), "--facts", str(facts)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
     (row,) = json.loads(done.stdout)["rows"]
@@ -23,13 +24,13 @@ def killed(folder: Path, kills: int) -> dict[str, Any]:
 
 
 def test_kills_leave_nothing_half_written(tmp_path: Path) -> None:
-    found = killed(tmp_path / "stores", 3)
+    found = killed(tmp_path / "stores", 3, 12)
     assert found["wrong"] == []
     assert all(store["same_bits"] for store in found["of_stores"])
 
 
 @pytest.mark.slow
 def test_twenty_kills_leave_nothing_half_written(tmp_path: Path) -> None:
-    found = killed(tmp_path / "stores", 20)
+    found = killed(tmp_path / "stores", 20, 50)
     assert found["wrong"] == []
     assert any(store["went_on_at"] > 0 for store in found["of_stores"])
