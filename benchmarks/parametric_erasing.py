@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 import mneme
-from measuring import Others
+from measuring import load_average
 from mneme import MemCube, Namespace
 from mneme.app.memory import MemoryOS
 from mneme.core.engine import Engine
@@ -191,7 +191,6 @@ def one_by_one(
 
 def at_once(folder: Path, engine: Engine, seed: int) -> dict[str, Any]:
     """Only how long it takes, on a machine that has little else to do: eight small shards."""
-    others = Others()
     with opened(folder) as memory:
         memory.attach(engine)
         alice = memory.namespace("alice")
@@ -206,7 +205,7 @@ def at_once(folder: Path, engine: Engine, seed: int) -> dict[str, Any]:
         "no_longer_answered_ms": [one["gone_ms"] for one in times],
         "erase_took_ms": [one["erase_ms"] for one in times],
         "answered_by_weights_before": [one["by_weights"] for one in times],
-        "others_share_of_the_machine": others.share(),
+        "load_1min": load_average(),
     }
 
 
