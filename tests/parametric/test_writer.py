@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 import mneme
 from mneme.core.engine import Engine
-from mneme.core.errors import InvalidInputError, StoreFullError
+from mneme.core.errors import InvalidInputError, StoreFullError, UnsuitedModelError
 from mneme.memories.parametric.adapter import Adapter
 from mneme.memories.parametric.batch import greedy_answers, next_logits
 from mneme.memories.parametric.lora import LoraCarrier
 from mneme.memories.parametric.training import UNWATCHED, Course, Lesson, Run, Training, Written
 from mneme.memories.parametric.writers import NAMES, build_carrier, build_writer
+from mneme.memories.parametric.writers.frozen import frozen
 from mneme.memories.parametric.writers.loop import drawn, scheduled
 from mneme.memories.parametric.writers.lora import LoraWriter
 from mneme.testing.fact_world import (
@@ -412,3 +413,8 @@ def test_names_are_known() -> None:
         build_writer("qlora")
     with pytest.raises(InvalidInputError, match="no carrier 'qlora'"):
         build_carrier("qlora")
+
+
+def test_a_model_whose_blocks_cannot_be_computed_again_says_so() -> None:
+    with pytest.raises(UnsuitedModelError, match="Linear cannot compute its blocks again"):
+        frozen(torch.nn.Linear(2, 2), recompute=True).__enter__()
