@@ -83,8 +83,8 @@ def test_files_of_what_went_are_removed_by_the_next_who_opens(tmp_path: Path, mo
 def test_twenty_kills_leave_no_half_version(tmp_path: Path) -> None:
     result = kill(tmp_path, 1, 20)
     assert result["wrong"] == []
-    assert result["in_use"] > 5
-    assert result["erased"] > 5
+    assert result["in_use"] > 3
+    assert result["erased"] > 3
 
 
 @pytest.mark.slow

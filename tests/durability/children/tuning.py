@@ -23,7 +23,8 @@ from mneme.vault.stale import facts_of, is_to_build
 from mneme.vault.sweep import GRACE_US
 from mneme.wiring import Outside, build
 
-LONGEST_LIFE_S = 0.4
+MOST_DONE = 15  # messages before the end
+LONGEST_WAIT_S = 0.03  # after them
 SETTINGS = Settings(worker=False, embedder="none")
 
 
@@ -62,25 +63,26 @@ def life(folder: Path, pipe: Connection, seed: int) -> None:
                 adapters.demote("alice", chance.choice(shards).id)
         except MnemeError:
             continue
+        finally:
+            pipe.send("")  # one more is done
 
 
-def kill_once(folder: Path, seed: int, wait_s: float) -> list[str]:
+def kill_once(folder: Path, seed: int, chance: random.Random) -> list[str]:
     """The texts whose erasure began; the last one may not have ended."""
     context = multiprocessing.get_context("forkserver")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=life, args=(folder, theirs, seed))
     process.start()
     theirs.close()
-    ours.recv()
-    time.sleep(wait_s)
+    told = [ours.recv() for _ in range(1 + chance.randint(0, MOST_DONE))]  # "ready" first
+    time.sleep(chance.random() * LONGEST_WAIT_S)
     process.kill()
     process.join()
-    told = []
     while True:
         try:
             told.append(ours.recv())
         except (EOFError, OSError):
-            return told
+            return [text for text in told[1:] if text]
 
 
 def judge(folder: Path, told: list[str]) -> tuple[int, list[str]]:
@@ -122,7 +124,7 @@ def main(folder: Path, seed: int, kills: int) -> dict[str, object]:
     multiprocessing.set_forkserver_preload(["mneme.wiring", "mneme.recall.search", "__main__"])
     chance, wrong, used, told = random.Random(seed), [], 0, []
     for kill in range(kills):
-        told += kill_once(folder, seed * 1000 + kill, chance.random() * LONGEST_LIFE_S)
+        told += kill_once(folder, seed * 1000 + kill, chance)
         found, problems = judge(folder, told)
         used += found > 0
         wrong += [f"{problem} (kill {kill})" for problem in problems]
