@@ -126,6 +126,28 @@ def _life(found: Any) -> Found:
     return Found("; ".join(words), refused and corrupt and back)
 
 
+def _swaps(found: Any) -> Found:
+    worst = found["worst"]
+    ram, disk = worst["swap_ram_p50_ms"], worst["swap_disk_p50_ms"]
+    cpu = worst["swap_disk_cpu_p50_ms"]
+    ratio = worst["ratio_100_to_1_all_in_slots"]
+    swaps = worst["ratio_100_to_1_swap_at_every_pass"]
+    budget = worst["memory_largest_share_of_budget"]
+    text = (
+        f"{ram:.2f} ms / {disk:.1f} ms ({cpu:.1f} of CPU); {ratio:.2f}, with a swap at every pass "
+        f"{swaps:.2f}; {budget:.0%} of its budget at most"
+    )
+    return Found(text, ram <= 1 and disk <= 10 and max(ratio, swaps) <= 1.5 and budget <= 1)
+
+
+def _named(found: Any) -> Found:
+    rows = [row for row in found["rows"] if row["what"].startswith("names u1")]
+    ours = all(row["u10_is_bit_identical"] for row in rows if "peft" not in row["what"])
+    peft = any(row["u10_is_now_the_base"] for row in rows if "peft" in row["what"])
+    text = "right" if ours else "**wrong**"
+    return Found(text + (" (peft's u10 became the base)" if peft else ""), ours)
+
+
 def _externalised(found: Any) -> Found:
     rows = [row for row in found["rows"] if row["writer"] == "lora"]
     recall, admitted = _least(rows, "ledger_recall"), _most(rows, "unverified_admitted")
@@ -138,9 +160,9 @@ def _kills(found: Any) -> Found:
     rows = found["rows"]
     kills, stores = sum(row["kills"] for row in rows), sum(row["stores"] for row in rows)
     wrong = sum(len(row["wrong"]) for row in rows)
-    went_on = sum(len(row["of_stores"]) and one["went_on_at"] > 0 for row in rows
-                  for one in row["of_stores"])  # fmt: skip
-    same = sum(one["same_bits"] for row in rows for one in row["of_stores"])
+    each = [one for row in rows for one in row["of_stores"]]
+    went_on = sum(one["went_on_at"] > 0 for one in each)
+    same = sum(one["same_bits"] for one in each)
     text = (
         f"{kills} kills in {stores} stores: {wrong} wrong; {went_on} went on from a checkpoint, "
         f"{same} of {stores} ended with the bits of a run that nobody killed"
@@ -173,6 +195,9 @@ _GOALS = (
      "end_to_end", _times),
     ("bytes for each fact, r=2, fp32 / bf16; cost of writing it", "<= 800 / <= 400; <= 0.2 CPU s",
      "end_to_end", _cost),
+    ("swap from RAM / disk, p50; 1 against 100 adapters; 1,000 stored",
+     "<= 1 ms / <= 10 ms; ratio <= 1.5; host memory within its budget", "serving", _swaps),
+    ("slots named u1 and u10", "right", "serving", _named),
     ("wrong base; corrupt file; rollback", "refused; refused; bit-identical", "end_to_end", _life),
     ("externalise: ledger recall / unverified admitted", ">= .98 / 0", "externalise",
      _externalised),

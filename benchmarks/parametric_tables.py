@@ -2,54 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import parametric_results as results
 from measuring import RESULTS, load
 from parametric_goals import goals
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def made_by(found: dict[str, Any], more: str = "") -> str:
-    told = found.get("machine", {})
-    where = f", on {told['cores']} cores of {told['cpu']}, {told['measured_on']}" if told else ""
-    return f"\n\n`{found['command']}`{where}.{' ' + more if more else ''}"
-
-
-def shown(value: object) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "-"}[value]
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def flat(rows: Sequence[dict[str, Any]], without: Sequence[str] = ()) -> str:
-    """Rows as they are in the file: a table for each set of columns."""
-    kinds: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        own = {k: v for k, v in row.items() if k not in without and not isinstance(v, dict | list)}
-        kinds.setdefault(tuple(own), []).append(own)
-    made = []
-    for names, own in kinds.items():
-        head = [name.replace("_", " ") for name in names]
-        made.append(table(head, [[shown(row[name]) for name in names] for row in own]))
-    return "\n\n".join(made)
-
-
-def as_it_is(name: str, *without: str) -> Callable[[], str]:
-    def make() -> str:
-        found = load(f"parametric_{name}.json")
-        if not found:
-            return ""
-        return flat(found["rows"], without) + made_by(found, f"{found.get('what', '')}")
-
-    return make
+from parametric_results import made_by, table
 
 
 def figures() -> str:
@@ -133,12 +92,12 @@ def gpu() -> str:
     made = []
     for path in sorted(RESULTS.glob("parametric_gpu_*.json")):
         found = load(path.name)
-        head = ["optimizer", "peak", "floor", "optimizer's state", "steps/s", "tokens/s",
-                "a shard", "right", "held"]  # fmt: skip
+        head = ["optimizer", "peak", "over what was there", "floor", "optimizer's state", "steps/s",
+                "tokens/s", "a shard", "right", "held"]  # fmt: skip
         rows = [
             (row["optimizer"] + (", recompute" if row["recompute"] else "")
              + (", distilled" if row["distill"] else ""),
-             _gb(row["peak_bytes"]), _gb(row["floor_bytes"]), _gb(row["optimizer_bytes"]),
+             *(_gb(row[f"{of}_bytes"]) for of in ("peak", "over_weights", "floor", "optimizer")),
              f"{row['steps_per_s']:.2f}", f"{row['tokens_per_s']:,.0f}",
              f"{row['shard_s']:.0f} s, {row['steps']:.0f} steps", _share(row, "right_prompts"),
              _share(row, "right_held"))
@@ -152,7 +111,9 @@ def _first(found: dict[str, Any]) -> str:
     return (
         f"{found['what'][0].upper()}{found['what'][1:]}: {found['parameters']:,} parameters, "
         f"adapters of rank {found['rank']} with {found['adapter_parameters']:,}, "
-        f"{found['facts']} facts:"
+        f"{found['facts']} facts. Others used the machine, too (load "
+        f"{found['machine']['load_1min_at_start']:.0f} on {found['machine']['cores']} cores), so "
+        "that times are rough:"
     )
 
 
@@ -181,15 +142,16 @@ def _gb(size: float) -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "figures": figures,
     "locality": locality,
-    "write": as_it_is("write"),
-    "route": as_it_is("route"),
-    "serving": as_it_is("serving"),
+    "write": results.write,
+    "gate": results.gate,
+    "route": results.route,
+    "serving": results.serving,
     "erased": erased,
-    "unlearn": as_it_is("unlearn"),
-    "merge": as_it_is("merge"),
-    "externalise": as_it_is("externalise"),
-    "carriers": as_it_is("carriers"),
-    "optimizers": as_it_is("optimizers"),
+    "unlearn": results.as_it_is("unlearn"),
+    "merge": results.as_it_is("merge"),
+    "externalise": results.externalise,
+    "carriers": results.carriers,
+    "optimizers": results.optimizers,
     "kills": kills,
     "gpu": gpu,
 }
