@@ -167,11 +167,12 @@ def killed(folder: Path, kills: int, facts: int, seed: int) -> dict[str, Any]:
         shutil.copytree(plain, store)
         at: list[int] = []
         while done < kills:
-            ended = lived(store, chance.uniform(0, took_s), len(at)) is not None
-            done += not ended
+            ended = lived(store, chance.uniform(0, took_s), len(at))
+            done += ended is None
+            took_s = min(took_s, ended or took_s)  # others may have used the machine before
             left = looked_at(store)
             wrong += [f"{each} (kill {done})" for each in left.wrong]
-            if ended or left.active:
+            if ended is not None or left.active:
                 break
             at.append(left.step)
             if at != sorted(at):
