@@ -38,8 +38,24 @@ SCRIPTS = (
     ["kv_eviction.py"],
     ["kv_loading.py"],
     ["activation_page.py"],
+    ["parametric_write.py"],
+    ["parametric_phrasings.py"],
+    ["parametric_gate.py"],
+    ["parametric_route.py"],
+    ["parametric_serving.py"],
+    ["parametric_unlearn.py"],
+    ["parametric_merge.py"],
+    ["parametric_externalise.py"],
+    ["parametric_carriers.py"],
+    ["parametric_optimizers.py"],
+    ["parametric_end_to_end.py"],
+    ["parametric_kills.py"],
+    ["parametric_picture.py"],
+    ["parametric_gpu.py", "--layers", "2", "--words", "8192", "--facts", "6", "--steps", "4",
+     "--batch", "4", "--recompute", "--device", "cpu", "--speed-only", "--repeats", "3"],
+    ["parametric_page.py"],
     ["summary.py"],
-)
+)  # fmt: skip
 
 
 def main() -> int:
