@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mneme.core.errors import InvalidInputError
@@ -84,6 +84,7 @@ def test_the_smallest_move_of_one_weight_is_seen() -> None:
 
 
 @given(seed=st.integers(0, 50), ranks=st.tuples(st.integers(1, 6), st.integers(1, 6)))
+@settings(deadline=None)
 def test_the_norm_is_that_of_the_dense_difference(seed: int, ranks: tuple[int, int]) -> None:
     one, two = _adapter(seed, ranks[0]), _adapter(seed + 1, ranks[1])
     found = diff(Side(_ledger(), one, {}), Side(_ledger(), two, {}))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mneme.core.engine import Engine
@@ -60,6 +60,7 @@ SHAPES = {"l.0.q": (7, 5), "l.0.up": (9, 5), "l.1.q": (7, 5)}
     ranks=st.lists(st.integers(1, 6), min_size=1, max_size=4),
     weights=st.lists(st.floats(-2, 2), min_size=4, max_size=4),
 )
+@settings(deadline=None)
 def test_cat_is_the_exact_sum_whatever_the_ranks(ranks: list[int], weights: list[float]) -> None:
     parts = [_adapter(SHAPES, rank, seed=at) for at, rank in enumerate(ranks)]
     merged = merge(parts, "cat", weights=weights[: len(parts)])
@@ -73,6 +74,7 @@ def test_cat_is_the_exact_sum_whatever_the_ranks(ranks: list[int], weights: list
 
 
 @given(rank=st.integers(1, 7), seed=st.integers(0, 99))
+@settings(deadline=None)
 def test_svd_is_the_nearest_of_its_rank_as_of_the_dense_sum(rank: int, seed: int) -> None:
     parts = [_adapter(SHAPES, 2, seed=seed), _adapter(SHAPES, 3, seed=seed + 1, alpha=5)]
     merged = merge(parts, "svd", rank=rank)
@@ -184,6 +186,7 @@ def _model(name: str, engine: Engine, folder: Path) -> tuple[Any, dict[str, tupl
 
 @pytest.mark.parametrize("name", ["judge", "gpt2"])
 @pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False")
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated")  # peft asks for it
 def test_the_merged_model_computes_what_that_of_peft_does(
     name: str, engine: Engine, tmp_path: Path
 ) -> None:
@@ -195,10 +198,10 @@ def test_the_merged_model_computes_what_that_of_peft_does(
     more = {"fan_in_fan_out": name == "gpt2"}
     one = _adapter(shapes, 2, seed=1, more=more)
     parts = {"one": one, "two": _adapter(shapes, 3, seed=2, alpha=3, more=more)}
-    settings: dict[str, dict[str, Any]] = {
+    ways: dict[str, dict[str, Any]] = {
         "cat": {}, "svd": {"rank": 4}, "ties_svd": {"rank": 4, "density": 0.5}
     }  # fmt: skip
-    for how, setting in settings.items():
+    for how, setting in ways.items():
         parts[how] = merge([one, parts["two"]], how, weights=[1.0, 0.7], **setting)  # type: ignore[arg-type]
     for each, adapter in parts.items():
         (tmp_path / each).mkdir()
@@ -209,7 +212,7 @@ def test_the_merged_model_computes_what_that_of_peft_does(
         tuned.load_adapter(str(tmp_path / each), adapter_name=each)
     ids = torch.tensor([[3, 5, 7, 11, 13, 17]])
     with torch.no_grad():
-        for how, setting in settings.items():
+        for how, setting in ways.items():
             theirs = {"svd_rank": setting.get("rank"), "density": setting.get("density")}
             tuned.add_weighted_adapter(["one", "two"], [1.0, 0.7], f"peft-{how}", how, **theirs)
             tuned.set_adapter(how)
