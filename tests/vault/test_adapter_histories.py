@@ -247,6 +247,9 @@ class ShardsMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), into=st.booleans())
     def tune(self, data: st.DataObject, into: bool) -> None:
+        self._tune(data, into=into)
+
+    def _tune(self, data: st.DataObject, *, into: bool) -> None:
         facts = self._some(data)
         target = self._one(data) if into and self.made else None
         if not facts or (target is not None and not target.visible):
@@ -256,6 +259,10 @@ class ShardsMachine(RuleBasedStateMachine):
                 self._kept(facts, target, "trained")
             return
         self._kept(facts, target, "trained")
+
+    @rule(data=st.data())
+    def tune_more(self, data: st.DataObject) -> None:
+        self._tune(data, into=True)
 
     @rule(data=st.data(), shelve=st.booleans())
     def merge(self, data: st.DataObject, shelve: bool) -> None:
@@ -485,6 +492,7 @@ class ShardsMachine(RuleBasedStateMachine):
 def test_shards_say_what_may_be_said_and_leave_nothing(runs: int, steps: int) -> None:
     run_state_machine_as_test(
         ShardsMachine,
+        _min_steps=steps // 2,  # else most histories are too short to tell anything
         settings=settings(
             max_examples=runs,
             stateful_step_count=steps,
