@@ -310,3 +310,18 @@ def test_what_cannot_be_read_stays_text(memory: MemoryOS, engine: Engine) -> Non
     with pytest.raises(mneme.InvalidInputError, match="no subject"):
         alice.promote(cube.id, to="parametric", engine=engine)
     assert alice.get(cube.id).state == "activated"
+
+
+def test_what_text_says_besides_is_for_text(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    fact = next(f for f in new_facts(world, 40) if f.relation == "food")
+    ids = told(alice, [fact])
+    alice.promote(list(ids), to="parametric", engine=engine, training=QUICK)
+    assert answer(alice, engine, fact.prompts()[0]).plan[0].carrier == "parametric"
+    (second,) = told(alice, contradicting([fact]))
+    reply = answer(alice, engine, fact.prompts()[0])
+    assert not any(item.carrier == "parametric" for item in reply.plan)
+    alice.forget(second)
+    assert answer(alice, engine, fact.prompts()[0]).plan[0].carrier == "parametric"

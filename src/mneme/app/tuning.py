@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mneme.app.parametric import handling
+from mneme.app.parametric.exporting import exported
 from mneme.core.errors import InvalidInputError
 from mneme.core.strict import strict
 from mneme.ingest import checks
@@ -76,7 +77,7 @@ class ParametricVerbs:
             StoreCorruptError: A file of it is missing or damaged.
         """
         shard = handling.parametric(self._vault, self.path, id)
-        return handling.exported(self._vault, self.path, shard, checks.path_of(path), version)
+        return exported(self._vault, self.path, shard, checks.path_of(path), version)
 
     @strict
     def import_adapter(self, path: str | Path, *, engine: Engine) -> MemCube:

@@ -169,12 +169,13 @@ class Tuner:
 
     def judge(self, place: Place, adapter: Adapter, ledger: FactLedger, size: int) -> GateReport:
         """The gate: what the adapter answers, and what it must leave alone."""
-        from mneme.memories.parametric.gate import run_gate
+        from mneme.memories.parametric.gate import probe_logits, run_gate
         from mneme.memories.parametric.neighbours import neighbours
         from mneme.memories.parametric.writers import build_carrier
 
         near = neighbours(ledger, self._bank, self._known, seed=1, count=2 * _PROBES)
-        probes = [*list(place.asked)[:_PROBES], *near[1::2]]
+        probes = [*list(place.asked)[:_PROBES], *near[1::2]] or near
+        before = probe_logits(self._engine, probes)
         applied = build_carrier(adapter.carrier).apply(self._engine, adapter)
         place.index.put(place.cube_id or _NEW, ledger)  # a copy: nobody is routed by it
         try:
@@ -185,7 +186,8 @@ class Tuner:
                 adapter_base=adapter.base,
                 index=place.index,
                 shard=place.cube_id or _NEW,
-                probes=probes or near,
+                probes=probes,
+                before=before,
                 neighbours=near[::2],
                 others=place.others,
                 conflicts=place.conflicts(ledger),

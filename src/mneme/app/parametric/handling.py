@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mneme.app.parametric.promoting import training_of
-from mneme.core.errors import InvalidInputError, StoreCorruptError
+from mneme.core.errors import InvalidInputError
 from mneme.memories.parametric.facts import FactLedger
 from mneme.transform.text_to_adapter import Fresh, keep_unproven
 from mneme.vault.adapter_writer import IMPORTED
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mneme.memories.parametric.externalise import Externalised
     from mneme.memories.parametric.training import Lesson
     from mneme.vault.vault import Vault
-
-_COPY = "adapter"  # what an exported folder is called in receipts
 
 
 def parametric(vault: Vault, path: str, cube_id: str) -> VersionRow:
@@ -54,24 +52,6 @@ def externalised(
         return externalise(engine, applied, held.ledger, bank=models.bank, questions=questions)
     finally:
         applied.close()
-
-
-def exported(vault: Vault, path: str, row: VersionRow, folder: Path, version: int | None) -> Path:
-    """Files of a version in a folder that peft opens; receipts of erasures name it."""
-    from mneme.memories.parametric.folder import write_folder
-
-    _, files = vault.adapters.files_of(path, row.id, version)
-    place = vault.parts.adapters
-    found = place.get([file.name for file in files]) if place is not None else []
-    held = {f.part: data for f, data in zip(files, found, strict=False) if data is not None}
-    if not files or len(held) < len(files):
-        raise StoreCorruptError(f"cube {row.id!r} has no whole files in that version")
-    write_folder(held, files, folder)
-    with vault.parts.store.write() as tx:
-        namespace = tx.cubes.touch_namespace(path)
-        now = vault.parts.clock.now_us()
-        tx.ledger.add_copy(now, namespace.number, _COPY, str(folder.resolve()))
-    return folder
 
 
 def imported(models: Models, path: str, folder: Path, engine: Engine) -> MemCube:

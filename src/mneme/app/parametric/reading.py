@@ -77,7 +77,7 @@ def _add(tx: Transaction, found: Readable, row: VersionRow, now: int, bank: Bank
         found.unread.append((row.id, "it does not hold now, or is given on request alone"))
         return
     body = tx.cubes.body(row.key, row.text_version)[0]
-    triple = _triple(row, body, bank)
+    triple = triple_of(row, body, bank)
     if triple is None:
         found.unread.append((row.id, "no subject, relation and object could be read in it"))
         return
@@ -91,7 +91,7 @@ def _add(tx: Transaction, found: Readable, row: VersionRow, now: int, bank: Bank
     )  # fmt: skip
 
 
-def _triple(row: VersionRow, body: str, bank: Bank) -> tuple[str, str, str] | None:
+def triple_of(row: VersionRow, body: str, bank: Bank) -> tuple[str, str, str] | None:
     """As the cube's metadata says it, or the bank, or the rules of written memory read it."""
     said = facts_of(row)
     parts = [said.get(name) for name in ("subject", "relation", "object")]

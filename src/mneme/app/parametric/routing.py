@@ -6,13 +6,14 @@ import hashlib
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
+from mneme.app.parametric.rivals import Rivals
 from mneme.core.errors import CubeNotFoundError, MnemeError, StoreCorruptError
 from mneme.memories.parametric.facts import FactLedger
 from mneme.memories.parametric.router import RouterIndex
 from mneme.vault.adapter_writer import IMPORTED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from mneme.core.rows import AdapterFile
     from mneme.memories.parametric.bundle import Unpacked
@@ -59,13 +60,15 @@ class Routes:
         self._lock = RLock()
         self._known: dict[str, _Known] = {}
         self._drops = vault.adapters.drops()
+        self.rivals = Rivals(vault, bank)
 
     # -- finding
 
     def routed(self, path: str, question: str) -> tuple[Asked, ...]:
         """What of a question weights alone may answer: all of it, or nothing.
 
-        Each fact is asked of the rows once more: it may be said now, as it was written.
+        Each fact is asked of the rows once more: it may be said now, as it was written, and no
+        text beside the shards says something else of the same subject and relation.
         """
         with self._lock:
             known = self._looked(path)
@@ -75,7 +78,8 @@ class Routes:
         asked = tuple(
             Asked(known.shards[match.shard], match.entry, match.clause) for match in route.matches
         )
-        return asked if all(self._holds(path, each) for each in asked) else ()
+        own = {cube_id for shard in known.shards.values() for cube_id in shard.source_ids}
+        return asked if all(self._may_answer(path, each, own) for each in asked) else ()
 
     def route(self, path: str, question: str) -> Route:
         """Where a question leads, and why."""
@@ -128,10 +132,12 @@ class Routes:
         with self._lock:
             if path:
                 self._known.pop(path, None)
+                self.rivals.let_go(path)
             drops = self._vault.adapters.drops()
             if drops == self._drops:
                 return False
             self._known.clear()
+            self.rivals.let_go()
             self._drops = drops
             return True
 
@@ -165,12 +171,14 @@ class Routes:
                 read[cube_id] = shard.digest
         return _Known(seq, found, read, index)
 
-    def _holds(self, path: str, asked: Asked) -> bool:
-        cube_id = asked.entry.fact.cube_id
+    def _may_answer(self, path: str, asked: Asked, own: Collection[str]) -> bool:
+        fact, shard = asked.entry.fact, asked.shard
         try:
-            return cube_id in self._vault.adapters.holds(path, asked.shard.row, [cube_id])
+            if fact.cube_id not in self._vault.adapters.holds(path, shard.row, [fact.cube_id]):
+                return False
         except CubeNotFoundError:
             return False
+        return not self.rivals.of(path, fact, own)
 
     def files(self, files: Sequence[AdapterFile]) -> Mapping[str, memoryview]:
         """The bytes of files, by part.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mneme.app.activation.remote import read_stream
 from mneme.app.activation.reply import Reply
 from mneme.app.parametric.answering import BETWEEN, heeds, item_of
-from mneme.app.parametric.handling import exported
+from mneme.app.parametric.exporting import exported
 from mneme.app.parametric.routing import Routes
 from mneme.core.errors import BackendUnavailableError, MnemeError
 from mneme.memories.activation.ledger import Timings

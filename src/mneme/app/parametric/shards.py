@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from mneme.app.parametric.conflicts import conflicts_in
 from mneme.app.parametric.reading import facts_in
 from mneme.core.errors import BackendUnavailableError, GateFailedError, MnemeError
 from mneme.memories.parametric.facts import FactLedger
@@ -98,7 +97,7 @@ class Shards:
                     group=(s.row.labels or "", s.row.trust),
                 )
                 for s in shards
-                if _is_own(s.row)
+                if _grows(s.row, training)
             ]
             for placed in place(sizes, entries, training.facts_per_shard, group=kind):
                 known = self._weights.ledger(path, placed.shard).entries if placed.shard else ()
@@ -220,7 +219,7 @@ class Shards:
             index=index,
             others=self._weights.indexes_of_others(path),
             asked=asked[:_ASKED],
-            conflicts=lambda ledger: conflicts_in(self._vault, path, ledger, self._bank),
+            conflicts=lambda ledger: self._weights.rivals.newer(path, ledger),
         )
 
     def _header(self, wanted: Wanted, training: Training) -> Tuned:
@@ -235,6 +234,6 @@ class Shards:
         )
 
 
-def _is_own(row: VersionRow) -> bool:
-    """Whether a shard was written here, and from texts."""
-    return row.method == "trained" and facts_of(row).get("carrier") == "lora"
+def _grows(row: VersionRow, training: Training) -> bool:
+    """Whether further facts may go into a shard: written here, from texts, by the same writer."""
+    return row.method == "trained" and facts_of(row).get("carrier") == training.writer
