@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mneme.core.errors import InvalidInputError
@@ -100,6 +100,7 @@ class TestPackagedBank:
             for near in phrasing.near:
                 assert BANK.name_of(near) is not None, near
 
+    @settings(deadline=None)
     @given(
         phrasing=st.sampled_from([each for each in PHRASINGS if not each.object]),
         own=st.booleans(),
@@ -218,6 +219,7 @@ class TestReading:
         assert BANK.read(text) is None
         assert BANK.asked(text) == []
 
+    @settings(deadline=None)
     @given(st.text(max_size=80))
     def test_any_text_may_be_read(self, text: str) -> None:
         found = BANK.read(text)
@@ -315,6 +317,7 @@ class TestEnglish:
     def test_knows_what_is_none(self, word: str) -> None:
         assert verb_of(word, alone=True) is None
 
+    @settings(deadline=None)
     @given(st.sampled_from(["live", "study", "teach", "go", "have", "miss", "play", "fix", "buy"]))
     def test_third_person_goes_back(self, base: str) -> None:
         verb = verb_of(third(base))

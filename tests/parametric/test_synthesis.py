@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mneme.memories.parametric.facts import SELF, Entry, Fact
@@ -208,6 +208,7 @@ class TestSeveralObjects:
         again = fact("Oslo is where I live", SELF, "live in", "Oslo", cube_id="2")
         assert len(made(OSLO, again).entries) == 2
 
+    @settings(deadline=None)
     @given(
         st.lists(
             st.builds(
