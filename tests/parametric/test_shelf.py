@@ -9,7 +9,6 @@ import tracemalloc
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -395,25 +394,3 @@ def test_what_was_warmed_is_not_loaded_again(store: Store, shelf: Shelf) -> None
 def test_a_budget_below_zero_is_refused(llama: Engine, store: Store) -> None:
     with pytest.raises(InvalidInputError, match="host_bytes"):
         Shelf(llama, Slots(llama, 2, count=1), store.load, -1)
-
-
-def test_an_adapter_of_another_file_is_served_as_what_it_is(
-    llama: Engine, store: Store, shelf: Shelf, tmp_path: Path
-) -> None:
-    """From files to answers: what the shelf serves are the bytes of the digest."""
-    from mneme.memories.parametric.bundle import pack, rows, unpack
-    from mneme.memories.parametric.facts import FactLedger
-    from mneme.memories.parametric.folder import read_folder, write_folder
-
-    bundle = pack(store.adapters["u1"], FactLedger(), {}, {}, "bf16")
-    folder = write_folder(bundle.files, rows(bundle), tmp_path / bundle.digest)
-    again = read_folder(folder)
-    assert again == bundle
-    held = unpack(bundle.files, rows(bundle), base=store.adapters["u1"].base).adapter
-    store.adapters[bundle.digest] = held
-    prompts = random_prompts(llama, 3)
-    with shelf.using([bundle.digest] * 3):
-        found = logits(llama, prompts)
-    applied = LoraCarrier().apply(llama, held)
-    with applied.on():
-        assert torch.allclose(found, logits(llama, prompts), atol=1e-5)
