@@ -149,7 +149,7 @@ def worst(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def result(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     said = " ".join((__doc__ or "").split("\n\n", 2)[2].split())
     return {
-        "what": f"{said} The worst of three seeds.",
+        "what": f"{said} The worst of seeds {sorted({row['seed'] for row in seeds})}.",
         "command": "python benchmarks/parametric_merge.py",
         "rows": worst(seeds),
         "seeds": list(seeds),

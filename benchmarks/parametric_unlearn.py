@@ -302,7 +302,7 @@ def alone(folder: str, seed: str, told: Sequence[str]) -> None:
 def result(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     said = " ".join((__doc__ or "").split("\n\n", 2)[2].split())
     return {
-        "what": f"{said} The worst of three seeds.",
+        "what": f"{said} The worst of seeds {sorted({row['seed'] for row in seeds})}.",
         "command": "python benchmarks/parametric_unlearn.py",
         "goals": GOALS,
         "rows": worst(seeds),
