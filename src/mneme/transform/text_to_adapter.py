@@ -198,6 +198,8 @@ class Tuner:
 
     def _known(self, text: str) -> bool:
         """Whether the tokenizer knows every word of a text."""
+        from mneme.memories.parametric.course import knows
+
         return knows(self._engine, text)
 
 
@@ -228,13 +230,6 @@ def stored(vault: Vault, path: str, header: Tuned, bundle: Bundle) -> tuple[Vers
     vault.adapters.expect([file.name for file in files])
     place.put({file.name: bundle.files[file.part] for file in files})
     return vault.adapters.keep(path, replace(header, digest=bundle.digest), files)
-
-
-def knows(engine: Engine, text: str) -> bool:
-    """Whether a model's tokenizer can say a text: nothing of it becomes an unknown token."""
-    tokens = engine.encode(text)
-    said = "".join(engine.decode(tokens).split()).casefold()
-    return said == "".join(text.split()).casefold()
 
 
 def training_of(facts: Mapping[str, Any]) -> Training:

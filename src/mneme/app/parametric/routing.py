@@ -11,6 +11,7 @@ from mneme.core.errors import CubeNotFoundError, MnemeError, StoreCorruptError
 from mneme.memories.parametric.facts import FactLedger
 from mneme.memories.parametric.router import RouterIndex
 from mneme.vault.adapter_writer import IMPORTED
+from mneme.vault.stale import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -163,7 +164,8 @@ class Routes:
         for cube_id, shard in list(found.items()):
             if read.get(cube_id) != shard.digest:
                 try:
-                    index.put(cube_id, self.ledger(path, cube_id))
+                    missed = (facts_of(shard.row).get("gate") or {}).get("missed", ())
+                    index.put(cube_id, self.ledger(path, cube_id).without(missed))
                 except MnemeError:  # damaged, or gone this moment: its texts are there
                     index.drop(cube_id)
                     del found[cube_id]

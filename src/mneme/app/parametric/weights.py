@@ -69,11 +69,13 @@ class Weights(Routes):
     def let_go(self, path: str = "") -> bool:
         if not super().let_go(path):
             return False
+        present = self._vault.adapters.present
         if self._shelf is not None:
-            self._shelf.let_go(self._vault.adapters.present)
-        self._beside.let_go(self._vault.adapters.present)
+            self._shelf.let_go(present)
+        self._beside.let_go(present)
         with self._lock:
-            self._places.clear()
+            for digest in set(self._places) - present(self._places):
+                del self._places[digest]
         return True
 
     def bytes(self) -> int:

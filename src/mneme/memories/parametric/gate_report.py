@@ -63,7 +63,7 @@ class GateReport:
         shard: Which.
         facts: How many it was written from.
         checks: All that was looked at.
-        missed: Cubes of the facts that it did not answer, written or held.
+        missed: Cubes of the facts that it does not know well enough: nothing is routed to them.
     """
 
     shard: str
