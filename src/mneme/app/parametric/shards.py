@@ -150,15 +150,15 @@ class Shards:
             raise GateFailedError("none of its facts can be asked for any longer")
         if not is_to_build(row):
             return
-        try:
-            if len(ledger) > training.facts_per_shard:
-                raise DoesNotFitError("its facts are too many for one shard")
-            self._written(path, cube_id, ledger, training, progress)
-        except DoesNotFitError as error:
-            if len(ledger) == 1:
-                raise
-            self._vault.adapters.refuse(path, cube_id, f"{error.message}; written as several")
-            self._parted(path, Wanted(None, ledger), training, progress)
+        why = "its facts are too many for one shard"
+        if len(ledger) <= training.facts_per_shard:
+            try:
+                self._written(path, cube_id, ledger, training, progress)
+                return
+            except DoesNotFitError as error:
+                why = error.message
+        self._vault.adapters.refuse(path, cube_id, f"{why}; written as several")
+        self._parted(path, Wanted(None, ledger), training, progress)
 
     # -- within
 
