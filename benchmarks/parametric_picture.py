@@ -180,17 +180,17 @@ def draw(rows: Sequence[dict[str, Any]]) -> None:
         axes.fill_between(counts, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.axhline(1.0, color="#888888", linewidth=0.8, linestyle=":")
     axes.set(
-        xlabel="facts written (rank 2)", ylabel="share of the base's facts still answered right",
+        xlabel="facts written (rank 2)", ylabel="of what the base knew, still right",
         xscale="log", ylim=(0, 1.05),
     )  # fmt: skip
     axes.set_xticks(counts)
     axes.set_xticklabels([str(count) for count in counts])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="lower left")
+    axes.legend(frameon=False, loc="center")
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(
-        "What a model of 352k parameters still knows; worst of three seeds, band to best"
+        "Locality of a model of 352k parameters (worst of three seeds; band: to the best)"
     )
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, bbox_inches="tight", metadata={"Date": None})
