@@ -36,7 +36,8 @@ def erased() -> str:
     ]  # fmt: skip
     note = (
         "From the call of `erase`, while another thread asks for the fact all the time; one "
-        "erasure in each shard, then the rest of the 20 in one call."
+        "erasure in each shard, then the rest of the 20 in one call. Others used the machine, too; "
+        "the times on a calm one are in the first table."
     )
     return table(head, rows) + made_by(found, note)
 
