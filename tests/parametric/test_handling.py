@@ -109,24 +109,41 @@ def test_an_erasure_names_the_exports_that_it_does_not_reach(
     assert any(str(tmp_path / "moved") in copy for copy in receipt.not_reached)
 
 
-def test_merged_shards_go_through_the_gate(
-    memory: MemoryOS, shard: MemCube, engine: Engine, world: list[WorldFact], facts: list[WorldFact]
-) -> None:
+def two_shards(
+    memory: MemoryOS, engine: Engine, facts: list[WorldFact], training: mneme.Training
+) -> tuple[MemCube, MemCube]:
+    """The first half of some facts in one shard, the others in another."""
     alice = memory.namespace("alice")
-    more = [f for f in new_facts(world, 16, seed=5) if f[:2] not in {g[:2] for g in facts}][:FACTS]
-    for fact in more:
-        alice.add(fact.text, type="fact", labels=["other"])
-    second = alice.promote(
-        filters={"type": "fact"}, to="parametric", engine=engine, training=mneme.Training(steps=160)
-    )[-1]
-    try:
-        both = alice.merge_adapters([shard.id, second.id], engine=engine, how="cat")
-    except mneme.GateFailedError:
-        assert alice.get(shard.id).state == "activated"  # they stay as they are
-        return
-    assert alice.get(shard.id).state == "archived"
-    assert set(both.labels) == {"other"}
-    for fact in (*facts, *more):
+    for number, fact in enumerate(facts):
+        labels = ["other"] if number < len(facts) // 2 else []
+        alice.add(fact.text, type="fact", labels=labels)
+    first, second = alice.promote(
+        filters={"type": "fact"}, to="parametric", engine=engine, training=training
+    )
+    return first, second
+
+
+def test_a_merged_shard_that_breaks_facts_is_refused(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    shards = two_shards(memory, engine, new_facts(world, 24, seed=5), mneme.Training(steps=160))
+    alice = memory.namespace("alice")
+    with pytest.raises(mneme.GateFailedError, match="stays text"):
+        alice.merge_adapters([shard.id for shard in shards], engine=engine, how="svd")
+    assert {alice.get(shard.id).state for shard in shards} == {"activated"}  # as they were
+
+
+def test_a_merged_shard_that_passes_stands_for_its_parts(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    facts = new_facts(world, 4, seed=6)
+    gently = mneme.Training(steps=160, rank=8, learning_rate=5e-3)  # so that they do not clash
+    shards = two_shards(memory, engine, facts, gently)
+    alice = memory.namespace("alice")
+    both = alice.merge_adapters([shard.id for shard in shards], engine=engine, how="cat")
+    assert {alice.get(shard.id).state for shard in shards} == {"archived"}
+    assert (both.labels, both.metadata["facts"]) == (("other",), 4)
+    for fact in facts:
         reply = alice.chat(
             fact.prompts()[0], engine=engine, remember=False, budget_tokens=1, max_new_tokens=3
         )
@@ -144,7 +161,8 @@ def test_a_foreign_adapter_is_weakened_and_says_so(
     weaker = bob.unlearn(cube.id, pairs[:2], engine=engine, retain=pairs[2:])
     assert (weaker.id, weaker.version > cube.version) == (cube.id, True)
     assert weaker.metadata["approximate"] is True
-    assert weaker.metadata["damage"]
+    assert weaker.metadata["damage"]["before"]["forgotten"] == 1.0
+    assert weaker.metadata["damage"]["after"]["forgotten"] < 1.0
     with pytest.raises(mneme.InvalidInputError, match="erase the text"):
         alice.unlearn(shard.id, pairs[:2], engine=engine, retain=pairs[2:])
 

@@ -163,7 +163,8 @@ class Tuner:
                 set(report.failed) <= set(_FITS) and len(ledger) > 1 and fresh.method == "trained"
             )
             error = DoesNotFitError if fewer else GateFailedError
-            raise error(f"the shard stays text: {report.reason}")
+            why = report.reason.removeprefix(f"{report.shard} stays text: ")
+            raise error(f"the shard stays text: {why}")
         bundle = pack(adapter, ledger, json.loads(report.to_json()), about, training.form)
         return stored(self._vault, place.path, header, bundle)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mneme.memories.parametric.compare import AdapterDiff
     from mneme.memories.parametric.externalise import Externalised
     from mneme.memories.parametric.training import Lesson
+    from mneme.memories.parametric.unlearn.damage import Damage
     from mneme.vault.vault import Vault
 
 
@@ -96,7 +97,9 @@ def merged(
         raise InvalidInputError("what has no ledger cannot be merged: nothing could prove it")
     if how not in HOW:
         raise InvalidInputError(f"how takes one of {', '.join(HOW)}, not {how!r:.80}")
-    adapter = merge([each.adapter for each in held], how, seed=settings.seed)  # type: ignore[arg-type]
+    rank = None if training is None or how == "cat" else settings.rank
+    adapters = [each.adapter for each in held]
+    adapter = merge(adapters, how, rank=rank, seed=settings.seed)  # type: ignore[arg-type]
     ids = [row.id for row in parts]
     place = shards.place(path, ids)
     row, text = models.tuner(engine).keep(
@@ -136,7 +139,9 @@ def unlearned(
     models: Models, path: str, row: VersionRow, engine: Engine, wanted: Weakening
 ) -> MemCube:
     """The next version of an adapter that says less of some statements; approximate."""
+    from mneme.memories.parametric.course import unrelated_prompts
     from mneme.memories.parametric.unlearn import build_unlearner
+    from mneme.memories.parametric.unlearn.damage import damage
 
     if facts_of(row).get("facts") and row.method != IMPORTED:
         raise InvalidInputError(
@@ -149,10 +154,13 @@ def unlearned(
     forget = _lessons(engine, wanted.statements, name="statements")
     kept = _lessons(engine, wanted.retain, name="retain")
     done = plugin.unlearn(engine, held.adapter, forget, kept, seed=0)
+    probes = unrelated_prompts(engine)
+    measured = damage(engine, held.adapter, done.adapter, forget, kept, probes)
     header = Tuned(
         sources=(), base=weights.base, carrier=done.adapter.carrier, form="fp32",
         cube_id=row.id, method=IMPORTED, facts=len(held.ledger),
-        extra={"approximate": True, "unlearner": wanted.method, "damage": dict(done.figures)},
+        extra={"approximate": True, "unlearner": wanted.method, "damage": damage_in(measured),
+            "figures": dict(done.figures)},
     )  # fmt: skip
     after, text = keep_unproven(models.vault, path, done.adapter, held.ledger, header)
     models.let_go(path)
@@ -178,3 +186,15 @@ def figures_of(gate: Mapping[str, Any]) -> dict[str, float]:
     """The figures of a gate's report, by name of the check."""
     checks = gate.get("checks", ())
     return {each["name"]: each["value"] for each in checks if each.get("value") is not None}
+
+
+def damage_in(measured: Damage) -> dict[str, Any]:
+    """What an unlearner did, as JSON."""
+    return {
+        "label": measured.label,
+        "before": measured.before._asdict(),
+        "after": measured.after._asdict(),
+        "logp": measured.logp,
+        "never_logp": measured.never_logp,
+        "relearned": measured.relearned,
+    }

@@ -154,9 +154,10 @@ class Shards:
         if len(ledger) <= training.facts_per_shard:
             try:
                 self._written(path, cube_id, ledger, training, progress)
-                return
             except DoesNotFitError as error:
                 why = error.message
+            else:
+                return
         self._vault.adapters.refuse(path, cube_id, f"{why}; written as several")
         self._parted(path, Wanted(None, ledger), training, progress)
 

@@ -133,6 +133,13 @@ def held_lessons(engine: Engine, ledger: FactLedger) -> tuple[Lesson, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def unrelated_prompts(engine: Engine) -> list[tuple[int, ...]]:
+    """Everyday prompts that ask for nothing of anybody; all of them where the model knows none."""
+    questions = [question for question, _ in _EVERYDAY]
+    known = [question for question in questions if knows(engine, question)]
+    return [prompt_tokens(engine, question) for question in known or questions]
+
+
 def _replayed(engine: Engine, ledger: FactLedger, bank: Bank, seed: int) -> list[str]:
     def known(text: str) -> bool:
         return knows(engine, text)
