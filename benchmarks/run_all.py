@@ -51,8 +51,8 @@ SCRIPTS = (
     ["parametric_end_to_end.py"],
     ["parametric_kills.py"],
     ["parametric_picture.py"],
-    ["parametric_gpu.py", "--layers", "2", "--words", "8192", "--facts", "6", "--steps", "4",
-     "--batch", "4", "--recompute", "--device", "cpu", "--speed-only", "--repeats", "3"],
+    ["parametric_gpu.py", "--layers", "2", "--words", "8192", "--facts", "6", "--steps", "8",
+     "--batch", "8", "--recompute", "--device", "cpu", "--speed-only", "--repeats", "5"],
     ["parametric_page.py"],
     ["summary.py"],
 )  # fmt: skip
