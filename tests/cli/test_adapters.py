@@ -84,7 +84,7 @@ def test_versions_are_compared(
     first, last = str(versions[1]), str(versions[-1])
     said = shell.json("compare-adapters", shard["id"], first, last, *model)
     assert len(said["added"]) == 2
-    assert "added" in shell.out("compare-adapters", shard["id"], first, last, *model)
+    assert f"+ {more[0].subject}" in shell.out("compare-adapters", shard["id"], first, last, *model)
 
 
 def test_merging_wants_two(shell: Shell, model: list[str], shard: dict[str, Any]) -> None:

@@ -38,7 +38,9 @@ def read_training(said: Sequence[str] | None) -> Training | None:
         name, found, value = each.partition("=")
         if not found or not hasattr(known, name):
             names = ", ".join(known.__dataclass_fields__)
-            raise typer.BadParameter(f"{each!r}: give NAME=VALUE, of {names}")
+            raise typer.BadParameter(
+                f"{each!r}: give NAME=VALUE, of {names}", param_hint="--training"
+            )
         kind = type(getattr(known, name))
         given[name] = value if kind is str else _number(each, value)
     return mneme.Training(**given)
@@ -48,4 +50,6 @@ def _number(said: str, value: str) -> object:
     try:
         return json.loads(value)
     except ValueError:
-        raise typer.BadParameter(f"{said!r}: the value is a number, true, or false") from None
+        raise typer.BadParameter(
+            f"{said!r}: the value is a number, true, or false", param_hint="--training"
+        ) from None
