@@ -27,6 +27,7 @@ PARTS = (
     ("Durability", "benchmarks-durability.md", (FIRST_TABLE,)),
     ("Written memory", "memory-types.md", (FIRST_TABLE,)),
     ("Activation memory", "activation.md", ("figures",)),
+    ("Parametric memory", "parametric.md", ("figures",)),
 )
 
 
