@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,10 @@ import mneme
 from mneme import Namespace, Settings
 from mneme.app.memory import MemoryOS
 from mneme.core.engine import Engine
-from mneme.testing.clocks import HandClock
-from mneme.testing.fact_world import WORLD_PHRASINGS, WorldFact, contradicting, new_facts
-from mneme.wiring import Outside, build
+from mneme.testing.fact_world import WorldFact, contradicting, new_facts
+from mneme.wiring import build
 
 QUICK = mneme.Training(steps=160)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    path = tmp_path / "phrasings.json"
-    path.write_text(json.dumps(WORLD_PHRASINGS))
-    return Settings(worker=False, embedder="none", phrasings=str(path))
-
-
-@pytest.fixture
-def memory(
-    tmp_path: Path, clock: HandClock, settings: Settings, engine: Engine
-) -> Iterator[MemoryOS]:
-    with build(tmp_path / "store", settings=settings, outside=Outside(clock=clock)) as memory:
-        memory.attach(engine)
-        yield memory
-        assert memory.verify().ok
 
 
 def told(space: Namespace, facts: list[WorldFact]) -> dict[str, WorldFact]:

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import mneme
-from mneme import Settings
 from mneme.app.memory import MemoryOS
 from mneme.core.cube import MemCube
 from mneme.core.engine import Engine
-from mneme.testing.clocks import HandClock
-from mneme.testing.fact_world import WORLD_PHRASINGS, WorldFact, new_facts
-from mneme.wiring import Outside, build
+from mneme.testing.fact_world import WorldFact, new_facts
 
 FACTS = 8
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    path = tmp_path / "phrasings.json"
-    path.write_text(json.dumps(WORLD_PHRASINGS))
-    return Settings(worker=False, embedder="none", phrasings=str(path))
-
-
-@pytest.fixture
-def memory(
-    tmp_path: Path, clock: HandClock, settings: Settings, engine: Engine
-) -> Iterator[MemoryOS]:
-    with build(tmp_path / "store", settings=settings, outside=Outside(clock=clock)) as memory:
-        memory.attach(engine)
-        yield memory
-        assert memory.verify().ok
 
 
 @pytest.fixture

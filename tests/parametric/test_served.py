@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import mneme
-from mneme import Namespace, Settings
+from mneme import Namespace
 from mneme.app.memory import MemoryOS
 from mneme.core.cube import MemCube
 from mneme.core.engine import Engine
-from mneme.testing.clocks import HandClock
-from mneme.testing.fact_world import WORLD_PHRASINGS, WorldFact, new_facts
+from mneme.testing.fact_world import WorldFact, new_facts
 from mneme.testing.lora_server import BASE_MODEL, running_lora_server
-from mneme.wiring import Outside, build
 
 pytest.importorskip("httpx2", reason="engines behind servers need the extra 'llm'")
-
-
-@pytest.fixture
-def memory(tmp_path: Path, clock: HandClock, engine: Engine) -> Iterator[MemoryOS]:
-    path = tmp_path / "phrasings.json"
-    path.write_text(json.dumps(WORLD_PHRASINGS))
-    settings = Settings(worker=False, embedder="none", phrasings=str(path))
-    with build(tmp_path / "store", settings=settings, outside=Outside(clock=clock)) as memory:
-        memory.attach(engine)
-        yield memory
 
 
 @pytest.fixture
