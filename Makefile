@@ -35,7 +35,7 @@ test: setup-models
 test-newest: setup-models
 	$(BIN)/python -m pip uninstall --quiet --yes kvpress
 	$(BIN)/python -m pip install --quiet --upgrade "transformers>=5.20,<6"
-	$(BIN)/python -m pytest tests/engines tests/activation
+	$(BIN)/python -m pytest tests/engines tests/activation tests/parametric
 
 test-slow: setup-models
 	$(BIN)/python -m pytest -m slow --durations=10

@@ -490,7 +490,7 @@ def test_a_wrong_order_is_refused(opened: Opened, recall_engine: Engine) -> None
             with pytest.raises(error, match=match):
                 promote(cube, **given)  # type: ignore[arg-type]
 
-        refused(InvalidInputError, "parametric", to="parametric")
+        refused(InvalidInputError, "parametric", to="weights")
         refused(InvalidInputError, "activation", to="disk")
         refused(InvalidInputError, "codec", codec="int3")
         refused(InvalidInputError, "policy", keep=0.5)
