@@ -332,7 +332,7 @@ def test_what_was_promised_is_written_by_whoever_asks_again(
 ) -> None:
     alice = memory.namespace("alice")
     ids = list(told(alice, new_facts(world, 4)))
-    asked = {"to": "parametric", "engine": engine, "training": QUICK}
+    asked: dict[str, Any] = {"to": "parametric", "engine": engine, "training": QUICK}
     (promised,) = alice.promote(ids, wait=False, **asked)
     assert [cube.id for cube in alice.promote(ids, wait=False, **asked)] == [promised.id]
     (made,) = alice.promote(ids, **asked)

@@ -10,7 +10,7 @@ import mneme
 from mneme import Namespace
 from mneme.app.memory import MemoryOS
 from mneme.core.cube import MemCube
-from mneme.core.engine import Engine
+from mneme.core.engine import Engine, RemoteEngine
 from mneme.testing.fact_world import WorldFact, new_facts
 from mneme.testing.lora_server import BASE_MODEL, running_lora_server
 
@@ -30,7 +30,7 @@ def shard(memory: MemoryOS, engine: Engine, facts: list[WorldFact]) -> MemCube:
     return alice.promote(filters={"type": "fact"}, to="parametric", engine=engine)[0]
 
 
-def ask(space: Namespace, engine: object, fact: WorldFact) -> mneme.Reply:
+def ask(space: Namespace, engine: RemoteEngine, fact: WorldFact) -> mneme.Reply:
     return space.chat(fact.prompts()[3], engine=engine, remember=False)
 
 
