@@ -12,6 +12,7 @@ import mneme
 from mneme import Namespace, Settings
 from mneme.app.memory import MemoryOS
 from mneme.core.engine import Engine
+from mneme.testing.clocks import HandClock
 from mneme.testing.fact_world import WorldFact, contradicting, new_facts
 from mneme.wiring import build
 
@@ -339,6 +340,37 @@ def test_what_was_promised_is_written_by_whoever_asks_again(
     assert (made.id, made.state) == (promised.id, "activated")
     memory.drain()
     assert len(alice.list(kinds=("parametric",)).items) == 1
+
+
+def test_facts_promised_one_after_another_all_come(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact]
+) -> None:
+    alice = memory.namespace("alice")
+    facts = new_facts(world, 8)
+    asked: dict[str, Any] = {"to": "parametric", "engine": engine, "training": QUICK}
+    alice.promote(list(told(alice, facts[:4])), **asked)
+    for part in (facts[4:6], facts[6:]):
+        alice.promote(list(told(alice, part)), wait=False, **asked)
+    memory.drain()
+    for fact in facts:
+        reply = answer(alice, engine, fact.prompts()[0])
+        assert (reply.text, reply.plan[0].carrier) == (fact.object, "parametric")
+
+
+def test_what_holds_no_longer_is_not_written_again(
+    memory: MemoryOS, engine: Engine, world: list[WorldFact], clock: HandClock
+) -> None:
+    alice = memory.namespace("alice")
+    facts = new_facts(world, 5)
+    ids = list(told(alice, facts[:4]))
+    asked: dict[str, Any] = {"to": "parametric", "engine": engine, "training": QUICK}
+    alice.promote(ids, **asked)
+    alice.update(ids[0], valid_to=alice.get(ids[0]).recorded_at)
+    clock.move_s(60)
+    (shard,) = alice.promote(list(told(alice, facts[4:])), **asked)
+    carried = {span.cube_id for span in shard.provenance.sources}
+    assert ids[0] not in carried
+    assert len(carried) == 4
 
 
 def test_facts_that_do_not_fit_are_written_as_several(

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from mneme.core.cube import MemCube
     from mneme.core.rows import VersionRow
     from mneme.memories.activation.builders import Builders
+    from mneme.memories.parametric.facts import Entry
     from mneme.memories.parametric.phrasings import Bank
     from mneme.memories.parametric.training import Training
     from mneme.transform.text_to_adapter import Tuner
+    from mneme.vault.adapters import Shard
     from mneme.vault.vault import Vault
 
     Progress = Callable[[int, int, float], None]
@@ -103,17 +105,18 @@ class Shards:
         wanted: list[Wanted] = []
         for kind in dict.fromkeys(read.labels[e.fact.cube_id] for e in ready.ledger.entries):
             entries = [e for e in ready.ledger.entries if read.labels[e.fact.cube_id] == kind]
+            held = {s.row.id: self._still(path, s) for s in shards if _grows(s.row, training)}
             sizes = [
                 ShardSize(
                     shard=s.row.id,
-                    facts=len(self._weights.ledger(path, s.row.id)),
+                    facts=len(held[s.row.id]),
                     group=(s.row.labels or "", s.row.trust),
                 )
                 for s in shards
-                if _grows(s.row, training)
+                if s.row.id in held
             ]
             for placed in place(sizes, entries, training.facts_per_shard, group=kind):
-                known = self._weights.ledger(path, placed.shard).entries if placed.shard else ()
+                known = held[placed.shard] if placed.shard else ()
                 wanted.append(Wanted(placed.shard, FactLedger((*known, *placed.facts))))
         return Plan(wanted, list(there), list(waiting), left)
 
@@ -207,6 +210,12 @@ class Shards:
         shards = [s for s in self._weights.shards(path) if s.row.id == cube_id]
         return shards[0].source_ids if shards else ()
 
+    def _still(self, path: str, shard: Shard) -> tuple[Entry, ...]:
+        """The entries of a shard whose facts may still be said."""
+        holds = self._vault.adapters.holds(path, shard.row, shard.source_ids)
+        ledger = self._weights.ledger(path, shard.row.id)
+        return tuple(entry for entry in ledger.entries if entry.fact.cube_id in holds)
+
     def _promised(self, path: str) -> dict[str, str]:
         """Of each fact that a shard is still to be written from, the id of that shard."""
         with self._vault.parts.store.read() as tx:
@@ -284,5 +293,9 @@ class Shards:
 
 
 def _grows(row: VersionRow, training: Training) -> bool:
-    """Whether further facts may go into a shard: written here, from texts, by the same writer."""
-    return row.method == "trained" and facts_of(row).get("carrier") == training.writer
+    """Whether further facts may go into a shard: written here, from texts, by the same writer.
+
+    Not while others are promised to it.
+    """
+    same = row.method == "trained" and facts_of(row).get("carrier") == training.writer
+    return same and not is_to_build(row)
