@@ -11,10 +11,11 @@ import multiprocessing
 import random
 import sys
 import time
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from mneme import MnemeError
+from mneme import MnemeError, Namespace
 from mneme.core.clock import SystemClock
 from mneme.settings import Settings
 from mneme.testing.clocks import HandClock
@@ -105,7 +106,7 @@ def judge(folder: Path, told: list[str]) -> tuple[int, list[str]]:
             row = memory.vault.reader.header("alice", cube.id)
             if is_to_build(row) and facts_of(row).get("stale") is None and row.id not in jobs:
                 wrong.append("promised without a job")
-        present = {cube.text for cube in alice.list(limit=1000, include_archived=True).items}
+        present = set(_texts(alice))
         gone = [text.encode() for text in told if text not in present]
     later = Outside(clock=HandClock(SystemClock().now_us() + GRACE_US + 1_000_000))
     with build(folder, settings=SETTINGS, outside=later) as memory:
@@ -118,6 +119,18 @@ def judge(folder: Path, told: list[str]) -> tuple[int, list[str]]:
         if memory.vault.parts.store.occurrences(gone):
             wrong.append("erased text is still there")
     return len(used), wrong
+
+
+def _texts(space: Namespace) -> Iterator[str]:
+    """What cubes say, and said before they were edited: an erasure that a kill came before."""
+    cursor = None
+    while True:
+        page = space.list(limit=100, include_archived=True, cursor=cursor)
+        for cube in page.items:
+            yield from (version.text for version in space.history(cube.id))
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 def main(folder: Path, seed: int, kills: int) -> dict[str, object]:
