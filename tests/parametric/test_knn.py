@@ -181,3 +181,12 @@ def test_closeness_falls_with_distance_and_ends_at_the_radius(
     assert 1 >= near >= far - 1e-5 >= -1e-5
     if 1 - float(angles[1].cos()) > radius * 1.001 + 1e-6:
         assert far == 0
+
+
+@pytest.mark.parametrize("writer", [NAME, "memory-layer"])
+def test_what_the_base_knows_already_needs_no_writing(
+    engine: Engine, world: list[WorldFact], writer: str
+) -> None:
+    known = course_of(engine, world[:2], world[2:6])
+    with pytest.raises(InvalidInputError, match="by itself"):
+        build_writer(writer).write(engine, known, Training(writer=writer), UNWATCHED)

@@ -63,7 +63,8 @@ def survey(engine: Engine, course: Course, layer: nn.Module) -> list[Landmark]:
         layer: Whose input is the state.
 
     Raises:
-        InvalidInputError: There is nothing to learn, or nothing to stay away from.
+        InvalidInputError: There is nothing to learn, or nothing to stay away from; or the base
+            says all of it already.
     """
     if not course.lessons or not course.replay:
         raise InvalidInputError("landmarks need lessons, and replayed prompts to stay away from")
@@ -77,6 +78,8 @@ def survey(engine: Engine, course: Course, layer: nn.Module) -> list[Landmark]:
                 if said[place] != token:
                     unknown.add((lesson.fact, place))
         chosen = {at: rows for at, rows in seen.items() if at in unknown}
+        if not chosen:
+            raise InvalidInputError("the model gives every answer by itself: nothing to write")
         keys = {at: _direction([state for state, _ in rows]) for at, rows in chosen.items()}
         gaps = _gaps(engine, course.replay, keys, states)
     return [
