@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mneme.app.activation.engines import is_remote
 from mneme.app.activation.promote import targets_of
-from mneme.core.errors import GateFailedError, InvalidInputError
+from mneme.core.errors import GateFailedError, InvalidInputError, MnemeError
 from mneme.ingest import checks
 from mneme.memories.parametric.training import Training
 
@@ -72,14 +72,14 @@ def _written(
 ) -> list[MemCube]:
     """What passed its gate; if nothing did, the first reason is raised."""
     made: list[MemCube] = []
-    failed: list[GateFailedError] = []
+    failed: list[MnemeError] = []
     steps = _steps(progress)
     works = [partial(shards.rebuild, path, cube_id, steps) for cube_id in plan.promised]
     works += [partial(shards.write, path, each, settings, steps) for each in plan.shards]
     for work in works:
         try:
             made += work()
-        except GateFailedError as error:
+        except (GateFailedError, InvalidInputError) as error:
             failed.append(error)
     if failed and not (made or plan.there):
         raise failed[0]
