@@ -226,6 +226,15 @@ class ActivationVerbs:
         kept = self.add([each for each in exchange if each["content"].strip()], session=session)
         return checked.kept_in(reply, kept[0].session)
 
+    def _asking(self, question: str, budget_tokens: int, max_new_tokens: int) -> Asking:
+        """A question of this namespace, with what is recalled for it."""
+        said = checked.said_of(question, self._shared.limits)
+        return Asking(
+            path=self.path, said=said, hits=self._hits(said[-1]["content"]),
+            budget_tokens=asking.budget_of(budget_tokens),
+            max_new_tokens=checked.new_tokens_of(max_new_tokens),
+        )  # fmt: skip
+
     def _hits(self, question: str) -> Sequence[Hit]:
         """What is recalled for a question, best first; what was just said is read before."""
         self._shared.catch_up(self.path, _CATCH_UP_S)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mneme.app.activation.attached import KVSettings
+    from mneme.app.activation.reply import Reply
     from mneme.app.parametric.settings import AdapterSettings
     from mneme.core.cube import MemCube
     from mneme.core.engine import Engine, RemoteEngine
@@ -40,10 +41,12 @@ if TYPE_CHECKING:
 
 from mneme.app.activation.engines import Engines, is_remote
 from mneme.app.activation.jobs import hurry, prefilling
+from mneme.app.activation.prompting import Prompter
 from mneme.app.handlers import handlers_of
 from mneme.app.namespace import Namespace
 from mneme.app.parametric.jobs import tuning
 from mneme.app.parametric.models import Models
+from mneme.app.parametric.together import Together
 from mneme.app.shared import Shared
 from mneme.ingest.listen import Listener
 from mneme.recall.search import Searcher
@@ -155,6 +158,32 @@ class MemoryOS:
         if texts is not None:
             texts = [checks.text_of(each, name="texts", max_bytes=_LONGEST_PROOF) for each in texts]
         return self._engines.prove(engine, texts)
+
+    @strict
+    def chat_many(
+        self,
+        questions: Sequence[tuple[str, str]],
+        *,
+        engine: Engine,
+        budget_tokens: int = 1500,
+        max_new_tokens: int = 256,
+    ) -> list[Reply]:
+        """Answer questions of many namespaces in batches; nothing is remembered.
+
+        Each row of a batch has its own namespace's shard on, or none: then text is in its prompt.
+
+        Args:
+            questions: Namespace and question of each.
+            engine: One that is attached.
+            budget_tokens: Of recalled text, for each.
+            max_new_tokens: Of each answer, the likeliest one (greedy).
+        """
+        asked = [
+            self.namespace(path)._asking(question, budget_tokens, max_new_tokens)
+            for path, question in checks.pairs_of(questions, name="questions")
+        ]
+        prompter = Prompter(self.vault, self._engines.get(engine).engine)
+        return Together(self._models.weights(engine), prompter).answer(asked)
 
     @strict
     def detach(self, engine: Engine | RemoteEngine) -> None:

@@ -120,6 +120,18 @@ def items_of(value: object) -> Iterable[object]:
     return value
 
 
+def pairs_of(value: object, *, name: str) -> list[tuple[str, str]]:
+    """Pairs of texts, such as a namespace and a question."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InvalidInputError(f"{name} takes a list of pairs, not {type(value).__name__}")
+    pairs = list(value)
+    for pair in pairs:
+        fits = isinstance(pair, tuple | list) and len(pair) == 2
+        if not fits or not all(isinstance(part, str) for part in pair):
+            raise InvalidInputError(f"{name} takes pairs of texts, not {pair!r:.80}")
+    return [(first, second) for first, second in pairs]
+
+
 def path_of(value: object) -> Path:
     """A path of a file or a folder."""
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):

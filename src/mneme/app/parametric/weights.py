@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mneme.app.parametric.beside import Beside
@@ -11,6 +12,8 @@ from mneme.memories.parametric.adapter import base_of
 from mneme.vault.stale import facts_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from mneme.app.parametric.settings import AdapterSettings
     from mneme.core.engine import Engine, Session
     from mneme.memories.parametric.adapter import Adapter
@@ -54,15 +57,34 @@ class Weights(Routes):
                 )
             return self._shelf
 
+    @property
+    def capacity(self) -> int:
+        """The most different shards of one batch."""
+        return self._settings.slots
+
+    def in_slots(self, path: str, shard: Shard) -> bool:
+        """Whether a shard is of the kind that slots hold; then it may be named in a batch."""
+        with self._lock:
+            self._places[shard.digest] = (path, shard.row.id, shard.row.version)
+        return bool(facts_of(shard.row).get("carrier") == _IN_SLOTS)
+
+    @contextmanager
+    def switched(self, digests: Sequence[str | None]) -> Iterator[None]:
+        """While it is open, row i of a batch runs with a shard, or as the base."""
+        if any(digests):
+            with self.shelf.using(digests):
+                yield
+        else:
+            with self.engine.lock:
+                yield
+
     def session(self, path: str, shard: Shard) -> Session:
         """A prompt that is read and answered with a shard on.
 
         Raises:
             StoreCorruptError: Its files are missing or damaged.
         """
-        with self._lock:
-            self._places[shard.digest] = (path, shard.row.id, shard.row.version)
-        if facts_of(shard.row).get("carrier") == _IN_SLOTS:
+        if self.in_slots(path, shard):
             return self.shelf.session(shard.digest)
         return self._beside.session(shard.digest)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from torch import Tensor
 
@@ -114,6 +115,43 @@ def greedy_answers(
             if not live:
                 break
         answers += [text[length:] for text, length in zip(texts, lengths, strict=True)]
+    return answers
+
+
+def generate(
+    engine: Engine,
+    prompts: Sequence[Sequence[int]],
+    switched: Callable[[], AbstractContextManager[None]],
+    *,
+    max_new_tokens: int,
+) -> list[list[int]]:
+    """The likeliest continuation of each row of one batch, without the token that ends it.
+
+    Args:
+        engine: Whose model runs; each token is computed once.
+        prompts: One row each.
+        switched: Opened around each pass: which adapter each row has on.
+        max_new_tokens: Of a row.
+    """
+    ids, mask = padded(prompts, engine.device)
+    positions, cache = (mask.cumsum(-1) - 1).clamp_min(0), None
+    answers: list[list[int]] = [[] for _ in prompts]
+    live = set(range(len(prompts)))
+    for _ in range(max_new_tokens):
+        with switched(), torch.no_grad():
+            out = engine.model(
+                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
+                use_cache=True, return_dict=True,
+            )  # fmt: skip
+        cache, ids = out.past_key_values, out.logits[:, -1:].argmax(-1)
+        for row, token in enumerate(ids[:, 0].tolist()):
+            if row in live and engine.ends(token):
+                live.discard(row)
+            elif row in live:
+                answers[row].append(token)
+        if not live:
+            break
+        mask, positions = torch.cat([mask, mask.new_ones(len(mask), 1)], -1), positions[:, -1:] + 1
     return answers
 
 
