@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mneme.app.parametric.reading import triple_of
 from mneme.core.lifecycle import State
+from mneme.core.rows import Selection
 from mneme.vault.carried import may_be_said
+from mneme.vault.read import LISTED
 from mneme.vault.stale import facts_of
 
 if TYPE_CHECKING:
@@ -108,19 +110,25 @@ class Rivals:
         known = self._known.get(path, _Known(0, {}, {}))
         if known.seq == seq:
             return known
-        changed = list(tx.entries.rows(ns, known.seq, None))
-        for row in changed:
-            gone = known.said.pop(row.key, None)
-            if gone is not None:
-                known.by_slot[gone.slot].discard(row.key)
-        keys = [row.key for row in changed if row.live and row.type in _TYPES]
-        for each in tx.cubes.current_of_keys(ns, keys):
+        for each in self._changed(tx, ns, known):
             said = self._read(tx, each)
             if said is not None:
                 known.said[each.key] = said
                 known.by_slot.setdefault(said.slot, set()).add(each.key)
         self._known[path] = known = known._replace(seq=seq)
         return known
+
+    def _changed(self, tx: Transaction, ns: int, known: _Known) -> list[VersionRow]:
+        """The facts that came or changed since; what was known of changed ones is forgotten."""
+        if not known.seq:
+            return tx.cubes.select(ns, Selection(types=tuple(_TYPES), states=LISTED))
+        changed = list(tx.entries.rows(ns, known.seq, None))
+        for row in changed:
+            gone = known.said.pop(row.key, None)
+            if gone is not None:
+                known.by_slot[gone.slot].discard(row.key)
+        keys = [row.key for row in changed if row.live and row.type in _TYPES]
+        return tx.cubes.current_of_keys(ns, keys)
 
     def _read(self, tx: Transaction, row: VersionRow) -> _Said | None:
         if row.state == State.MERGED or row.kind != "plaintext":
