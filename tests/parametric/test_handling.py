@@ -61,6 +61,7 @@ def test_an_export_is_imported_elsewhere_without_trust(
     assert len(bob.externalise(cube.id, engine=engine).verified) == FACTS
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft's own
 def test_an_export_opens_in_peft(
     memory: MemoryOS, shard: MemCube, engine: Engine, facts: list[WorldFact], tmp_path: Path
 ) -> None:
