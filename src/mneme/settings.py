@@ -23,7 +23,7 @@ _MIB = 1 << 20
 
 _ABOVE_0 = (
     "embedder_timeout_s", "llm_timeout_s", "busy_timeout_s", "max_turn_bytes", "adapter_slots",
-    "adapter_checkpoint_s",
+    "adapter_checkpoint_s", "serve_body_bytes", "serve_timeout_s", "upstream_timeout_s",
 )  # fmt: skip
 
 
@@ -74,6 +74,21 @@ class Settings:
         adapter_host_bytes: Memory for shards beside those slots.
         adapter_checkpoint_s: Seconds between checkpoints of a shard that is being written.
         learn: Whether feedback changes the weights of the ranking, for each namespace by itself.
+        serve_host: Address that `mneme serve` listens on.
+        serve_port: Its port; 0: any free one.
+        serve_hosts: Further names, separated by commas, that requests may give as their Host.
+        serve_origins: Web pages, separated by commas, that may call the server from a browser, such
+            as https://app.example.org; its own console may always.
+        serve_body_bytes: Limit of one request.
+        serve_timeout_s: How long a request may take to come in whole and to be answered; streams
+            may go on.
+        serve_requests_per_s: Requests of one key in a second, twice as many at once; 0: no limit.
+        serve_model: Folder of a model that answers chats in the server's process.
+        upstream_url: Address of the server behind `/v1/chat/completions`, such as
+            http://127.0.0.1:8000/v1.
+        upstream_key: Its key.
+        upstream_timeout_s: How long it may be silent.
+        proxy_budget_tokens: Of memory that is added to a request for it.
     """
 
     target: str | None = None
@@ -114,6 +129,18 @@ class Settings:
     adapter_host_bytes: int = 256 * _MIB
     adapter_checkpoint_s: float = 30.0
     learn: bool = False
+    serve_host: str = "127.0.0.1"
+    serve_port: int = 8350
+    serve_hosts: str = ""
+    serve_origins: str = ""
+    serve_body_bytes: int = 72 * _MIB
+    serve_timeout_s: float = 60.0
+    serve_requests_per_s: float = 500.0
+    serve_model: str | None = None
+    upstream_url: str | None = None
+    upstream_key: str | None = None
+    upstream_timeout_s: float = 120.0
+    proxy_budget_tokens: int = 1500
 
     def __post_init__(self) -> None:
         for name in _ABOVE_0:
@@ -129,7 +156,12 @@ class Settings:
         _ = self.zone
 
     def __repr__(self) -> str:
-        secret = {"embedder_key", "llm_key", "kv_remote"}  # an address may hold a password
+        secret = {
+            "embedder_key",
+            "llm_key",
+            "kv_remote",
+            "upstream_key",
+        }  # an address may hold a password
         shown = (
             f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name not in secret
         )

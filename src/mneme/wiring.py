@@ -115,7 +115,7 @@ def build(
             inline=inline,
             pause_s=settings.embedder_pause_s,
         ),
-        actor=settings.actor,
+        owner=settings.actor,
         secret=_secret(store, outside.random_bytes),
         blobs=_blobs(settings, store, outside.random_bytes)
         if outside.blobs is None

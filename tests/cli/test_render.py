@@ -12,6 +12,7 @@ import pytest
 
 from mneme.cli import render
 from mneme.core.lifecycle import State
+from mneme.core.plain import plain
 
 Pair = namedtuple("Pair", "left right")  # noqa: PYI024  (what rows of the store look like)
 MOMENT = datetime(2026, 3, 20, 9, 30, tzinfo=timezone(timedelta(hours=1)))
@@ -25,12 +26,12 @@ class Record:
 
 def test_plain_values_are_what_json_knows() -> None:
     record = Record("a", (MOMENT, State.FROZEN, Pair(1, None), {"k": {2.5}}, b"\xff"))
-    assert render.plain(record) == {
+    assert plain(record) == {
         "name": "a",
         "parts": ["2026-03-20T08:30:00Z", "frozen", {"left": 1, "right": None}, {"k": [2.5]}, "ff"],
     }
-    assert render.plain([Path("x"), date(2026, 3, 20)]) == ["x", "2026-03-20"]
-    assert render.plain(Record) == repr(Record)
+    assert plain([Path("x"), date(2026, 3, 20)]) == ["x", "2026-03-20"]
+    assert plain(Record) == repr(Record)
 
 
 def test_json_keeps_other_scripts_and_escapes_control_characters(

@@ -14,6 +14,7 @@ from mneme.schedule.jobs import Jobs
 from mneme.schedule.usage import Usage
 from mneme.schedule.worker import Worker
 from mneme.vault import audit
+from mneme.vault.keys import KeyRing
 from mneme.vault.stale import PREFILL, TUNE
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     Target = str | Sequence[str] | None
 
 
+from mneme.app.access import AccessVerbs
 from mneme.app.activation.engines import Engines, is_remote
 from mneme.app.activation.jobs import hurry, prefilling
 from mneme.app.activation.prompting import Prompter
@@ -54,7 +56,7 @@ from mneme.recall.search import Searcher
 _LONGEST_PROOF = 1 << 20  # bytes of a text to measure by
 
 
-class MemoryOS:
+class MemoryOS(AccessVerbs):
     """One store of memories, and the background work on it. A context manager."""
 
     def __init__(
@@ -88,6 +90,7 @@ class MemoryOS:
         )
         self._worker = Worker(self._jobs, vault.parts.clock, self._let_go) if with_worker else None
         self._closed = False
+        self._keys = KeyRing(vault.parts)
         self._shared = Shared(
             vault=vault,
             searcher=Searcher(vault, counter),

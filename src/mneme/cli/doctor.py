@@ -13,6 +13,7 @@ from mneme.cli import render
 from mneme.cli.status import Status
 from mneme.cli.store import opened
 from mneme.core.errors import BackendUnavailableError, ForbiddenError, StoreFullError
+from mneme.core.plain import plain
 
 if TYPE_CHECKING:
     from mneme import MemoryOS
@@ -79,7 +80,7 @@ def _embedder(memory: MemoryOS) -> dict[str, Any]:
 
 def _store(memory: MemoryOS) -> dict[str, Any]:
     """Whether it takes changes, counts, jobs that wait, and what is wrong with it."""
-    stats = render.plain(memory.stats())
+    stats = plain(memory.stats())
     stats.pop("embedder", None)
     problems = list(memory.verify().problems)
     try:

@@ -10,6 +10,7 @@ from mneme.cli import options as opt
 from mneme.cli import render
 from mneme.cli.status import Status
 from mneme.cli.store import opened, progress_bar
+from mneme.core.plain import plain
 
 
 def stats(
@@ -68,7 +69,7 @@ def audit(
             render.print_json(entries)
             return
         for entry in entries:
-            shown = render.plain(entry)
+            shown = plain(entry)
             render.say("  ".join(str(value) for value in shown.values() if value is not None))
 
 

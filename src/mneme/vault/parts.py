@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mneme.core.acting import acting
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -20,6 +22,7 @@ class Parts:
     """The store and the sources of time, ids, chance and vectors.
 
     Attributes:
+        owner: Who acts where a call does not say who.
         secret: Keys the hashes of this store.
         blobs: Where files of blocks lie, the nearest place first.
         adapters: Where files of adapters lie.
@@ -31,8 +34,13 @@ class Parts:
     ids: IdMaker
     random_bytes: Callable[[int], bytes]
     embedding: Embedding
-    actor: str
+    owner: str
     secret: bytes
     blobs: tuple[BlobStore, ...] = ()
     adapters: BlobStore | None = None
     adapters_in: Callable[[Path], BlobStore] | None = None
+
+    @property
+    def actor(self) -> str:
+        """Who acts now, for audit entries and provenance."""
+        return acting(self.owner)

@@ -1,0 +1,1 @@
+"""The doors for programs and people: HTTP, MCP, OpenAI's dialect, and the console."""

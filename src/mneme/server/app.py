@@ -1,0 +1,33 @@
+"""Put the doors together: one ASGI application over one open memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from mneme import __version__
+from mneme.core.errors import MnemeError
+from mneme.server.guard import Guard
+from mneme.server.problems import answer_error
+from mneme.server.routes import health, reading
+
+if TYPE_CHECKING:
+    from mneme.server.service import Service
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application; the memory stays open when it ends, whoever opened it closes it."""
+    app = FastAPI(
+        title="Mneme",
+        version=__version__,
+        summary="A memory operating system for language models and agents",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    app.add_exception_handler(MnemeError, answer_error)
+    app.include_router(health.router)
+    app.include_router(reading.router)
+    app.add_middleware(Guard, service=service)
+    return app

@@ -1,0 +1,71 @@
+"""Errors as `application/problem+json` (RFC 9457): a type, a status, and what to do about it.
+
+The extension member `error` names the error of `mneme.core.errors`, so that clients raise the same.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import JSONResponse
+
+from mneme.core import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+# The first class that an error is an instance of decides.
+STATUSES: Final[tuple[tuple[type[errors.MnemeError], int], ...]] = (
+    (errors.CubeNotFoundError, 404),
+    (errors.VersionConflictError, 409),
+    (errors.FrozenCubeError, 409),
+    (errors.LifecycleError, 409),
+    (errors.IdempotencyConflictError, 409),
+    (errors.GateFailedError, 409),
+    (errors.InvalidInputError, 422),
+    (errors.ImportRefusedError, 422),
+    (errors.ForbiddenError, 403),
+    (errors.StoreFullError, 507),
+    (errors.StoreCorruptError, 500),
+    (errors.BackendUnavailableError, 503),
+    (errors.MissingDependencyError, 501),
+    (errors.MnemeError, 500),
+)
+
+
+def status_of(error: errors.MnemeError) -> int:
+    """The HTTP status of an error."""
+    return next(status for kind, status in STATUSES if isinstance(error, kind))
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    error: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    **more: Any,  # noqa: ANN401 (JSON)
+) -> JSONResponse:
+    """A response that says what went wrong."""
+    title = HTTPStatus(status).phrase
+    named = error or title.title().replace(" ", "").replace("-", "")
+    body = {
+        "type": f"urn:mneme:problem:{named}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "error": named,
+        **more,
+    }
+    return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+async def answer_error(_request: Request, error: Exception) -> JSONResponse:
+    """What a client sees of an error of Mneme."""
+    assert isinstance(error, errors.MnemeError)
+    return problem(status_of(error), str(error), error=type(error).__name__)
