@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from mneme.app.chatting import ActivationVerbs
 from mneme.app.experience import ExperienceVerbs
 from mneme.app.learning import LearningVerbs
+from mneme.app.life import LifeVerbs
 from mneme.app.sleep import SleepVerbs
 from mneme.app.tables import TableVerbs
 from mneme.app.tasks import TaskVerbs
 from mneme.app.tuning import ParametricVerbs
 from mneme.app.working.verbs import WorkingVerbs
-from mneme.core.errors import InvalidInputError
 from mneme.core.filters import parse_filters
 from mneme.core.moments import moment_us, optional_us
 from mneme.core.rows import Selection
@@ -36,16 +36,15 @@ if TYPE_CHECKING:
     from mneme.core.report import ImportReport
     from mneme.core.rows import Condition, VersionRow
     from mneme.recall.context import Context, Hit
-    from mneme.vault.erase import ErasureReceipt
 
     Moment = datetime | str | None
     Cubes = list[MemCube]  # `list` is a verb within Namespace
-    Target = str | Sequence[str] | None
 
 _CATCH_UP_S = 0.5  # that a context waits at most for turns to be read
 
 
 class Namespace(
+    LifeVerbs,
     ActivationVerbs,
     ParametricVerbs,
     ExperienceVerbs,
@@ -154,57 +153,6 @@ class Namespace(
         """A new version with an older one's payload and validity; the state stays."""
         wanted = checks.version_of(to_version, name="to_version") or 0
         return self._cube(changes.rollback(self._vault, self.path, checks.id_of(id), wanted))
-
-    # -- life
-
-    @strict
-    def archive(self, id: str) -> MemCube:  # noqa: A002
-        """Take out of default search."""
-        return self._transit(id, "archive")
-
-    @strict
-    def activate(self, id: str) -> MemCube:  # noqa: A002
-        """Bring back into default search."""
-        return self._transit(id, "activate")
-
-    @strict
-    def freeze(self, id: str) -> MemCube:  # noqa: A002
-        """Refuse updates until `unfreeze`."""
-        return self._transit(id, "freeze")
-
-    @strict
-    def unfreeze(self, id: str) -> MemCube:  # noqa: A002
-        """Allow updates again."""
-        return self._transit(id, "unfreeze")
-
-    @strict
-    def forget(self, target: Target = None, *, filters: Mapping[str, Any] | None = None) -> int:
-        """Hide from every read; the number hidden, what derives from the target included."""
-        ids, conditions = self._target(target, filters)
-        return self._vault.lives.forget(self.path, ids, conditions)
-
-    @strict
-    def restore(self, id: str) -> MemCube:  # noqa: A002
-        """Undo `forget`."""
-        return self._cube(self._vault.lives.restore(self.path, checks.id_of(id)))
-
-    @strict
-    def erase(
-        self,
-        target: Target = None,
-        *,
-        filters: Mapping[str, Any] | None = None,
-        reason: str | None = None,
-    ) -> ErasureReceipt:
-        """Remove for good, with all that derives from it; it cannot be undone."""
-        ids, conditions = self._target(target, filters)
-        why = checks.name_of(reason, name="reason")
-        receipt = self._vault.eraser.erase(self.path, ids, conditions, why)
-        if self._shared.model is not None:
-            self._shared.model.forget_answers()
-        if receipt.pending:
-            self._shared.wake()
-        return receipt
 
     # -- reading
 
@@ -377,24 +325,9 @@ class Namespace(
 
     # -- within
 
-    def _transit(self, cube_id: str, verb: str) -> MemCube:
-        return self._cube(self._vault.lives.transit(self.path, checks.id_of(cube_id), verb))
-
     def _cube(self, changed: tuple[VersionRow, str]) -> MemCube:
         row, text = changed
         return self._vault.reader.show(self.path, row, text)
 
     def _conditions(self, filters: object) -> tuple[Condition, ...]:
         return parse_filters(filters, lambda value: moment_us(value, self._zone, name="filter"))
-
-    def _target(
-        self, target: Target, filters: object
-    ) -> tuple[Sequence[str] | None, tuple[Condition, ...]]:
-        if (target is None) == (filters is None):
-            raise InvalidInputError("give either a target or filters")
-        if target is None:
-            conditions = self._conditions(filters)
-            if not conditions:
-                raise InvalidInputError("filters are empty: name at least one field")
-            return None, conditions
-        return checks.ids_of(target), ()

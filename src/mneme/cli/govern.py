@@ -135,8 +135,8 @@ def erase(
     target, wanted = _one_of(cube_ids, filters)
     with bound(store, namespace) as memory:
         if dry_run:
-            found = _targets(memory, target, wanted)
-            _show_targets(_with_derived(memory, found), "erase", as_json=as_json)
+            would = memory.preview_erase(target, filters=wanted)
+            _show_targets(would, "erase", as_json=as_json)
             return
         if not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
             typer.confirm("Erased memories cannot be brought back. Go on?", abort=True)
@@ -170,17 +170,6 @@ def _targets(
         cursor = page.next_cursor
         if cursor is None:
             return found
-
-
-def _with_derived(memory: Namespace, cubes: list[MemCube]) -> list[MemCube]:
-    """The cubes and all that derives from them, each once."""
-    found = {cube.id: cube for cube in cubes}
-    waiting = list(cubes)
-    while waiting:
-        fresh = [cube for cube in memory.derived(waiting.pop().id) if cube.id not in found]
-        found |= {cube.id: cube for cube in fresh}
-        waiting += fresh
-    return list(found.values())
 
 
 def _show_targets(cubes: list[MemCube], verb: str, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ finished by whoever opens the store next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,8 +19,10 @@ from mneme.core.errors import (
     StoreFullError,
 )
 from mneme.core.lifecycle import State
+from mneme.govern.retention import is_hidden
 from mneme.vault import audit
 from mneme.vault.adapter_writer import AdapterWriter
+from mneme.vault.codec import cube_of
 from mneme.vault.rebuild import promise_again, remainders
 from mneme.vault.stale import CARRIES, enqueue_sweep
 from mneme.vault.sweep import count_files, hasten, look_for_orphans, sweep
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from mneme.core.cube import MemCube
     from mneme.core.rows import AdapterFile, BlockRow, Condition, Namespace, TextRow, VersionRow
     from mneme.core.store import Transaction
     from mneme.vault.life import Lives
@@ -149,6 +152,24 @@ class Eraser:
             for table, count in tx.erase(namespace.seq, row.key).items():
                 rows[table] = rows.get(table, 0) + count
         return rows
+
+    def preview(
+        self, path: str, ids: Sequence[str] | None, conditions: tuple[Condition, ...]
+    ) -> list[MemCube]:
+        """The cubes that an erasure would take; nothing is changed.
+
+        What is hidden from reads (forgotten, expired) is counted among them and says nothing.
+        """
+        with self._parts.store.read() as tx:
+            rows, _ = self.doomed(tx, path, ids, conditions)
+            return [self._foreseen(tx, path, row) for row in rows]
+
+    def _foreseen(self, tx: Transaction, path: str, row: VersionRow) -> MemCube:
+        text, _ = tx.cubes.body(row.key, row.text_version)
+        cube = cube_of(row, path, text)
+        if is_hidden(row, self._parts.clock.now_us()):
+            return replace(cube, text="", metadata={}, content_hash="", speaker=None)
+        return cube
 
     def doomed(
         self,
