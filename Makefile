@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 SHARED ?= ../shared
 
-.PHONY: setup setup-models demo test test-newest test-slow check bench clean
+.PHONY: setup setup-models demo test test-newest test-integrations test-slow check bench clean
 
 $(BIN)/mneme: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -37,6 +37,20 @@ test-newest: setup-models
 	$(BIN)/python -m pip install --quiet --upgrade "transformers>=5.20,<6"
 	$(BIN)/python -m pytest tests/engines tests/activation tests/parametric
 
+# Frameworks want other versions than the rest: an environment of their own, and their types.
+INTEGRATIONS := $(VENV)-integrations
+
+$(INTEGRATIONS)/.tools: pyproject.toml
+	test -x $(INTEGRATIONS)/bin/python || $(PYTHON) -m venv $(INTEGRATIONS)
+	$(INTEGRATIONS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(INTEGRATIONS)/bin/python -m pip install --quiet --editable ".[server,client]" --group integrations
+	touch $(INTEGRATIONS)/.tools
+
+test-integrations: $(INTEGRATIONS)/.tools
+	$(INTEGRATIONS)/bin/python -m pytest -p no:asyncio tests/integrations $(wildcard tests/compat) \
+		--cov=mneme.integrations --cov=mneme.compat --cov-config=tests/integrations/coverage.toml \
+		--cov-report=term:skip-covered
+
 test-slow: setup-models
 	$(BIN)/python -m pytest -m slow --durations=10
 
@@ -53,4 +67,4 @@ bench: setup-models
 	SHARED=$(SHARED) $(BIN)/python benchmarks/run_all.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	rm -rf $(VENV) $(VENV)-integrations .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
