@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mneme.app.shared import Shared
     from mneme.govern.permission import Principal
-    from mneme.vault.keys import AccessKey, KeyRing
+    from mneme.vault.keys import AccessKey, Credential, KeyRing
 
     Moment = datetime | str | None
 
@@ -84,6 +84,16 @@ class AccessVerbs:
     def principal(self, key: str) -> Principal | None:
         """Whose key this is; None for one that is unknown or expired."""
         return self._keys.principal(key)
+
+    @strict
+    def credential(self, key: str) -> Credential | None:
+        """What a key proves, without its secret, to ask `holder` later; None if it is no key."""
+        return self._keys.credential(key)
+
+    @strict
+    def holder(self, credential: Credential) -> Principal | None:
+        """Whose credential this is now; None once its key has ended or got another secret."""
+        return self._keys.holder(credential)
 
 
 def _patterns(value: object) -> tuple[str, ...]:

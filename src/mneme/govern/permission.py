@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 VERBS: tuple[str, ...] = (
     "read",  # get, list, search, recall, history, sources; jobs of the namespace
@@ -13,7 +17,7 @@ VERBS: tuple[str, ...] = (
     "export",
     "import",
     "chat",
-    "admin",  # keys, audit, statistics of the whole store; goes with every namespace
+    "admin",  # keys; on `*` also audit and statistics of the whole store
 )
 ALL = "*"
 
@@ -35,6 +39,11 @@ class Grant:
         verbs = verb in self.verbs or (ALL in self.verbs and verb != "admin")
         return verbs and any(covers(pattern, namespace) for pattern in self.namespaces)
 
+    def includes(self, verb: str, pattern: str) -> bool:
+        """Whether this grant covers a verb wherever a pattern stands for."""
+        verbs = verb in self.verbs or (ALL in self.verbs and verb != "admin")
+        return verbs and any(is_within(pattern, own) for own in self.namespaces)
+
 
 def covers(pattern: str, namespace: str) -> bool:
     """Whether a pattern of a grant stands for a namespace."""
@@ -43,6 +52,15 @@ def covers(pattern: str, namespace: str) -> bool:
     if pattern.endswith("/*"):
         return namespace.startswith(pattern[:-1])
     return pattern == namespace
+
+
+def is_within(pattern: str, wider: str) -> bool:
+    """Whether all that a pattern stands for, another one stands for too."""
+    if pattern == ALL:
+        return wider == ALL
+    if not pattern.endswith("/*"):
+        return covers(wider, pattern)
+    return wider == ALL or (wider.endswith("/*") and pattern.startswith(wider[:-1]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,21 +72,39 @@ class Principal:
         name: Of whoever holds it, as its maker named it.
         grants: What it allows; any one of them is enough.
         requests_per_s: Its own limit; None: that of the server.
+        expires_at: From then on it is nobody; None: never.
     """
 
     id: str
     name: str
     grants: tuple[Grant, ...]
     requests_per_s: float | None = None
+    expires_at: datetime | None = None
 
     def may(self, verb: str, namespace: str) -> bool:
         """Whether it may do a verb on a namespace."""
         return any(grant.allows(verb, namespace) for grant in self.grants)
 
+    def may_give(self, grant: Grant) -> bool:
+        """Whether it holds all of a grant itself, so that handing it on is no rise in rank."""
+        verbs = {verb for verb in VERBS if verb in grant.verbs}
+        if ALL in grant.verbs:
+            verbs |= {verb for verb in VERBS if verb != "admin"}
+        return self.is_root or all(
+            any(own.includes(verb, pattern) for own in self.grants)
+            for verb in verbs
+            for pattern in grant.namespaces
+        )
+
     @property
     def is_admin(self) -> bool:
-        """Whether it may look after keys and read the audit log."""
+        """Whether it may look after keys: of its own namespaces, unless it `is_root`."""
         return any("admin" in grant.verbs for grant in self.grants)
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is admin of every namespace, and so of the store."""
+        return any("admin" in grant.verbs and ALL in grant.namespaces for grant in self.grants)
 
     @property
     def home(self) -> str | None:

@@ -11,6 +11,7 @@ from mneme.core.errors import MnemeError
 from mneme.server.guard import Guard
 from mneme.server.problems import answer_error
 from mneme.server.routes import health, reading
+from mneme.server.sessions import Sessions
 
 if TYPE_CHECKING:
     from mneme.server.service import Service
@@ -29,5 +30,6 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(MnemeError, answer_error)
     app.include_router(health.router)
     app.include_router(reading.router)
-    app.add_middleware(Guard, service=service)
+    app.state.sessions = Sessions(service.memory)
+    app.add_middleware(Guard, service=service, sessions=app.state.sessions)
     return app

@@ -6,21 +6,20 @@ Pure ASGI, so that streams pass through untouched. It puts the principal into th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse
 
 from mneme.core.acting import acting_as
+from mneme.server.guard_keys import SIGN_IN, Callers, is_open, wants_page
 from mneme.server.problems import problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from mneme.server.service import Service
-
-OPEN_PATHS: Final = frozenset({"/healthz", "/openapi.json"})
-_BEARER = "bearer "
+    from mneme.server.sessions import Sessions
 
 
 class Guard:
@@ -29,19 +28,23 @@ class Guard:
     Args:
         app: What it guards.
         service: Knows the keys.
+        sessions: Knows who signed in.
     """
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
-        self._app, self._service = app, service
+    def __init__(self, app: ASGIApp, service: Service, sessions: Sessions) -> None:
+        self._app = app
+        self._callers = Callers(service.memory, sessions)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand on."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("authorization", "")
-        key = given[len(_BEARER) :] if given.lower().startswith(_BEARER) else ""
-        principal = await run_in_threadpool(self._service.memory.principal, key)
+        headers = Headers(scope=scope)
+        principal = self._callers.principal(headers, scope["method"])
+        if principal is None and wants_page(scope["path"], scope["method"], headers):
+            await RedirectResponse(SIGN_IN, 303)(scope, receive, send)
+            return
         if principal is None:
             refused = problem(
                 401,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mneme.vault.parts import Parts
 
 _RECORD = "access_keys"
+_EDITION = "access_keys_edition"  # changes with the record; so small that each request can read it
 _KEY = re.compile(r"mneme_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _SECRET_BYTES = 32
 _MOST_KEYS = 10_000
@@ -58,12 +59,47 @@ class AccessKey:
     requests_per_s: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A key that was shown, without its secret: enough to ask later whether it still holds.
+
+    Attributes:
+        key_id: Which key.
+        digest: The keyed hash of what was shown.
+    """
+
+    key_id: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A key as it is looked up for each request; times in microseconds."""
+
+    principal: Principal
+    digest: str
+    ends: int | None
+    old_digest: str
+    old_until: int
+
+    def fits(self, digest: str, now: int) -> bool:
+        """Whether a hash is that of the secret, or of the last one while it still works."""
+        if self.ends is not None and self.ends <= now:
+            return False
+        newest = hmac.compare_digest(digest, self.digest)
+        return newest or (self.old_until > now and hmac.compare_digest(digest, self.old_digest))
+
+
 class KeyRing:
-    """The access keys of a store."""
+    """The access keys of a store.
+
+    Each look-up reads the edition of the record from the store, so that a change by any process
+    holds at once; the record itself is read again when its edition is another.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._read: tuple[str | None, dict[str, dict[str, Any]]] = (None, {})
+        self._known: tuple[str, dict[str, _Held]] = ("", {})
 
     def make(
         self,
@@ -76,7 +112,7 @@ class KeyRing:
         """A new key: its text, which nobody can be shown again, and what is kept of it."""
         key_id, secret = self._parts.random_bytes(6).hex(), self._secret()
         with self._parts.store.write() as tx:
-            known = self._load(tx)
+            known = _load(tx)
             if len(known) >= _MOST_KEYS:
                 raise InvalidInputError(f"there are {_MOST_KEYS} keys; revoke some first")
             record = {
@@ -94,7 +130,7 @@ class KeyRing:
         """A new secret for a key; the old one works for a while yet."""
         secret = self._secret()
         with self._parts.store.write() as tx:
-            known = self._load(tx)
+            known = _load(tx)
             old = self._of(known, key_id)
             now = self._parts.clock.now_us()
             record = old | {
@@ -113,7 +149,7 @@ class KeyRing:
             CubeNotFoundError: There is no such key.
         """
         with self._parts.store.write() as tx:
-            known = dict(self._load(tx))
+            known = dict(_load(tx))
             self._of(known, key_id)
             del known[key_id]
             self._save(tx, known, "revoke_key", key_id)
@@ -121,28 +157,35 @@ class KeyRing:
     def all(self) -> list[AccessKey]:
         """What is known of each key, the oldest first."""
         with self._parts.store.read() as tx:
-            return [_key(key_id, record) for key_id, record in self._load(tx).items()]
+            return [_key(key_id, record) for key_id, record in _load(tx).items()]
 
-    def principal(self, text: str) -> Principal | None:
-        """Whose key this is; None for one that is unknown, expired or not a key at all."""
+    def credential(self, text: str) -> Credential | None:
+        """What a text would prove if it is a key; None if it does not look like one."""
         match = _KEY.fullmatch(text)
         if match is None:
             return None
+        return Credential(key_id=match[1], digest=self._digest(match[1], match[2]))
+
+    def holder(self, shown: Credential) -> Principal | None:
+        """Whose credential this is now; None once the key is unknown, expired or rotated away."""
+        held = self._current().get(shown.key_id)
+        if held is None or not held.fits(shown.digest, self._parts.clock.now_us()):
+            return None
+        return held.principal
+
+    def principal(self, text: str) -> Principal | None:
+        """Whose key this is; None for one that is unknown, expired or not a key at all."""
+        shown = self.credential(text)
+        return None if shown is None else self.holder(shown)
+
+    def _current(self) -> dict[str, _Held]:
+        known = self._known
         with self._parts.store.read() as tx:
-            record = self._load(tx).get(match[1])
-        now = self._parts.clock.now_us()
-        if record is None or (record["expires_at"] is not None and record["expires_at"] <= now):
-            return None
-        given = self._digest(*match.groups())
-        fits = hmac.compare_digest(given, record["digest"])
-        if not fits and record.get("old_until", 0) > now:
-            fits = hmac.compare_digest(given, record["old_digest"])
-        if not fits:
-            return None
-        key = _key(match[1], record)
-        return Principal(
-            id=key.id, name=key.name, grants=key.grants, requests_per_s=key.requests_per_s
-        )
+            edition = tx.ledger.meta(_EDITION) or "first"
+            if edition != known[0]:
+                held = {key_id: _held(key_id, record) for key_id, record in _load(tx).items()}
+                known = self._known = (edition, held)
+        return known[1]
 
     def _secret(self) -> str:
         raw = self._parts.random_bytes(_SECRET_BYTES)
@@ -152,16 +195,11 @@ class KeyRing:
         text = f"access key {key_id} {secret}".encode()
         return hmac.new(self._parts.secret, text, hashlib.sha256).hexdigest()
 
-    def _load(self, tx: Transaction) -> dict[str, dict[str, Any]]:
-        text = tx.ledger.meta(_RECORD)
-        if text != self._read[0]:
-            self._read = (text, json.loads(text) if text else {})
-        return self._read[1]
-
     def _save(
         self, tx: Transaction, records: dict[str, dict[str, Any]], verb: str, key_id: str
     ) -> None:
         tx.ledger.set_meta(_RECORD, json.dumps(records, separators=(",", ":")))
+        tx.ledger.set_meta(_EDITION, self._parts.random_bytes(8).hex())
         change = audit.Change(verb, "", key_id, 0, "")
         now = self._parts.clock.now_us()
         audit.append(tx.ledger, [change], at=now, actor=self._parts.actor)
@@ -178,6 +216,29 @@ class KeyUnknownError(CubeNotFoundError):
     def __init__(self, key_id: str) -> None:
         super().__init__(key_id, "")
         self.message = f"there is no key {key_id!r}; `mneme keys list` shows those that there are"
+
+
+def _load(tx: Transaction) -> dict[str, dict[str, Any]]:
+    text = tx.ledger.meta(_RECORD)
+    return json.loads(text) if text else {}
+
+
+def _held(key_id: str, record: dict[str, Any]) -> _Held:
+    key = _key(key_id, record)
+    principal = Principal(
+        id=key.id,
+        name=key.name,
+        grants=key.grants,
+        requests_per_s=key.requests_per_s,
+        expires_at=key.expires_at,
+    )
+    return _Held(
+        principal,
+        record["digest"],
+        record["expires_at"],
+        record.get("old_digest", ""),
+        record.get("old_until", 0),
+    )
 
 
 def _key(key_id: str, record: dict[str, Any]) -> AccessKey:
