@@ -22,6 +22,7 @@ from mneme.cli import (
     experience,
     govern,
     health,
+    mcp,
     read,
     structured,
     transfer,
@@ -176,6 +177,7 @@ VERBS: dict[str, dict[str, Callable[..., None]]] = {
         "rebuild": health.rebuild,
         "reindex": health.reindex,
     },
+    "Serve": {"mcp": mcp.mcp},
     "Try": {"demo": demo.demo, "bench": bench.bench},
 }
 for _panel, _verbs in VERBS.items():

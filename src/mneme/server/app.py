@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from mneme import __version__
 from mneme.core.errors import MnemeError
 from mneme.server.guard import Guard
+from mneme.server.mcp.endpoint import McpEndpoint
 from mneme.server.problems import answer_error
 from mneme.server.routes import health, reading
 from mneme.server.sessions import Sessions
@@ -30,6 +31,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(MnemeError, answer_error)
     app.include_router(health.router)
     app.include_router(reading.router)
+    app.add_route("/mcp", McpEndpoint(service), include_in_schema=False)  # type: ignore[arg-type]
     app.state.sessions = Sessions(service.memory)
     app.add_middleware(Guard, service=service, sessions=app.state.sessions)
     return app

@@ -1,0 +1,1 @@
+"""The door for MCP clients (Model Context Protocol): stdio and streamable HTTP."""
