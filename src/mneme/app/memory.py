@@ -247,6 +247,11 @@ class MemoryOS(AccessVerbs):
         in_memory["parametric host"] = self._models.bytes()
         return replace(known, bytes=known.bytes | in_memory, ledger=self._engines.ledger.sums())
 
+    @property
+    def counter(self) -> TokenCounter:
+        """Counts the tokens of texts for a prompt."""
+        return self._shared.counter
+
     def close(self) -> None:
         """Stop background work and close the store."""
         if self._closed:

@@ -11,6 +11,8 @@ from mneme.core.errors import MnemeError
 from mneme.server.guard import Guard
 from mneme.server.mcp.endpoint import McpEndpoint
 from mneme.server.problems import answer_error
+from mneme.server.proxy.refused import OpenAIErrors
+from mneme.server.proxy.route import router as proxy_router
 from mneme.server.routes import health, reading
 from mneme.server.sessions import Sessions
 
@@ -31,7 +33,9 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(MnemeError, answer_error)
     app.include_router(health.router)
     app.include_router(reading.router)
+    app.include_router(proxy_router)
     app.add_route("/mcp", McpEndpoint(service), include_in_schema=False)  # type: ignore[arg-type]
     app.state.sessions = Sessions(service.memory)
     app.add_middleware(Guard, service=service, sessions=app.state.sessions)
+    app.add_middleware(OpenAIErrors)  # before the guard: it says what that refuses
     return app
