@@ -54,7 +54,7 @@ class Client(ServerVerbs, Waiting):
         MissingDependencyError: httpx2 is not installed; the extra `client` brings it.
     """
 
-    def __init__(self, url: str, *, key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, key: str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self._sender, self.url = Sender(url, key=key, timeout_s=timeout_s), url
 
     def __repr__(self) -> str:
@@ -78,7 +78,7 @@ class Client(ServerVerbs, Waiting):
 class AsyncClient(ServerVerbs, Awaiting):
     """The same, whose verbs are coroutines; an asynchronous context manager."""
 
-    def __init__(self, url: str, *, key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, key: str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         self._sender, self.url = AsyncSender(url, key=key, timeout_s=timeout_s), url
 
     def __repr__(self) -> str:

@@ -101,7 +101,7 @@ class NamespaceVerbs:
         progress: Callable[[int, int | None], None] | None = None,
     ) -> Flow[AddReport]:
         """Keep many; a status for each, and one bad item does not stop the others."""
-        return (yield from adding.add_many(self._at("memories", "batch"), items, progress))
+        return (yield from adding.add_many(self._at("batch"), items, progress))
 
     @verb
     def update(
