@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import JSONResponse
 
 from mneme.core import errors
+from mneme.core.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,4 +69,6 @@ def problem(
 async def answer_error(_request: Request, error: Exception) -> JSONResponse:
     """What a client sees of an error of Mneme."""
     assert isinstance(error, errors.MnemeError)
-    return problem(status_of(error), str(error), error=type(error).__name__)
+    values = {name: plain(value) for name, value in vars(error).items() if name != "message"}
+    more = {"values": values} if values else {}  # what the error carries: a client's carries it too
+    return problem(status_of(error), str(error), error=type(error).__name__, **more)
