@@ -12,7 +12,7 @@ from typing import Any
 
 import typer.main
 
-from mneme.cli.main import VERBS, app
+from mneme.cli.main import GROUPS, VERBS, app
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 TYPE_NAMES = {"str": "TEXT", "integer": "INT"}  # as releases of Typer differ
@@ -50,6 +50,9 @@ def page() -> str:
     for panel, verbs in VERBS.items():
         parts.append(f"## {panel}\n")
         parts += [section(name, group.commands[name]) for name in verbs]
+        for first in GROUPS.get(panel, {}):
+            seconds = group.commands[first].commands
+            parts += [section(f"{first} {name}", verb) for name, verb in seconds.items()]
     return "\n".join(parts)
 
 

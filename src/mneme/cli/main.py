@@ -22,8 +22,10 @@ from mneme.cli import (
     experience,
     govern,
     health,
+    keys,
     mcp,
     read,
+    serving,
     structured,
     transfer,
     write,
@@ -177,9 +179,13 @@ VERBS: dict[str, dict[str, Callable[..., None]]] = {
         "rebuild": health.rebuild,
         "reindex": health.reindex,
     },
-    "Serve": {"mcp": mcp.mcp},
+    "Serve": {"serve": serving.serve, "mcp": mcp.mcp},
     "Try": {"demo": demo.demo, "bench": bench.bench},
 }
+GROUPS: dict[str, dict[str, typer.Typer]] = {"Serve": {"keys": keys.app}}  # verbs of two words
+for _panel, _groups in GROUPS.items():
+    for _name, _group in _groups.items():
+        app.add_typer(_group, name=_name, rich_help_panel=_panel)
 for _panel, _verbs in VERBS.items():
     for _name, _verb in _verbs.items():
         app.command(_name, rich_help_panel=_panel)(_verb)

@@ -9,17 +9,15 @@ others with `memory.make_key`.
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import uvicorn
-
 from mneme.govern.permission import ALL
 from mneme.server.app import create_app
+from mneme.server.listening import Listening, bind, config_of, url_of
 from mneme.server.service import Service
 from mneme.settings import Settings
 
@@ -67,18 +65,15 @@ def running_door(
     chosen = Settings(serve_requests_per_s=0) if settings is None else settings
     key, _ = memory.make_key("root", namespaces=[ALL], verbs=[ALL, "admin"])
     app = create_app(Service(memory=memory, settings=chosen, engine=engine))
-    listening = socket.create_server(("127.0.0.1", 0))
-    # asyncio sets it only on sockets that name their protocol; without it each answer waits 40 ms
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
+    listening = bind("127.0.0.1", 0)
+    server = Listening(config_of(app, chosen))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     ends = time.monotonic() + _STARTS_IN_S
     while not server.started and time.monotonic() < ends:
         time.sleep(0.005)
     try:
-        yield Door(url=f"http://127.0.0.1:{listening.getsockname()[1]}", key=key)
+        yield Door(url=url_of(listening), key=key)
     finally:
         server.should_exit = True
         thread.join()
