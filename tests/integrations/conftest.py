@@ -12,11 +12,13 @@ import itertools
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from mneme import Namespace
 from mneme.app.memory import MemoryOS
+from mneme.client import Client
 from mneme.testing.doors import running_door
 
 # Set before any framework is imported: some decide, or write files, while they are.
@@ -78,18 +80,19 @@ def no_network() -> Iterator[Wall]:
 
 
 @pytest.fixture(params=["library", "client"])
-def open_namespace(request: pytest.FixtureRequest, memory: MemoryOS) -> Iterator[Callable[[], Any]]:
+def open_namespace(
+    request: pytest.FixtureRequest, memory: MemoryOS
+) -> Iterator[Callable[[], Namespace]]:
     """Opens a fresh namespace at each call: of the library, and over HTTP through the client."""
     numbers = itertools.count(1)
     if request.param == "library":
         yield lambda: memory.namespace(f"acme/n{next(numbers)}")
         return
-    client = pytest.importorskip("mneme.client", reason="the client is not there")
-    with running_door(memory) as door, client.Client(door.url, door.key) as opened:
-        yield lambda: opened.namespace(f"acme/n{next(numbers)}")
+    with running_door(memory) as door, Client(door.url, door.key) as client:
+        yield lambda: cast("Namespace", client.namespace(f"acme/n{next(numbers)}"))
 
 
 @pytest.fixture
-def namespace(open_namespace: Callable[[], Any]) -> Any:  # noqa: ANN401 (both kinds)
+def namespace(open_namespace: Callable[[], Namespace]) -> Namespace:
     """A fresh namespace, once of the library and once over HTTP."""
     return open_namespace()
