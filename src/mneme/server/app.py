@@ -8,12 +8,13 @@ from fastapi import FastAPI
 
 from mneme import __version__
 from mneme.core.errors import MnemeError
+from mneme.server import console
 from mneme.server.guard import Guard
 from mneme.server.mcp.endpoint import McpEndpoint
 from mneme.server.problems import answer_error
 from mneme.server.proxy.refused import OpenAIErrors
 from mneme.server.proxy.route import router as proxy_router
-from mneme.server.routes import health, reading
+from mneme.server.routes import add_routes, measure
 from mneme.server.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     app.add_exception_handler(MnemeError, answer_error)
-    app.include_router(health.router)
-    app.include_router(reading.router)
+    add_routes(app)
     app.include_router(proxy_router)
     app.add_route("/mcp", McpEndpoint(service), include_in_schema=False)  # type: ignore[arg-type]
     app.state.sessions = Sessions(service.memory)
+    console.mount(app)
     app.add_middleware(Guard, service=service, sessions=app.state.sessions)
     app.add_middleware(OpenAIErrors)  # before the guard: it says what that refuses
+    measure(app)
     return app
