@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mneme.cli import options as opt
 from mneme.core.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from mneme import MemoryOS
 
 Client = Literal["claude-code", "claude-desktop", "cursor", "vscode"]
 Kit = Literal["memory", "reference"]
@@ -51,7 +56,19 @@ def mcp(
     settings = Settings.from_environment()
     principal = local_principal(settings.actor, namespace, read_only=read_only)
     with mneme.open(store, settings=settings) as memory:
+        _end_on_signals(memory)
         serve_stdio(Service(memory=memory, settings=settings), principal, kit=tools)
+
+
+def _end_on_signals(memory: MemoryOS) -> None:
+    """Let Ctrl-C and SIGTERM end it at once: the thread that waits for a line cannot be woken."""
+
+    def end(number: int, _frame: object) -> None:
+        memory.close()
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
 
 
 def _print_config(client: Client, options: list[str]) -> None:

@@ -70,6 +70,11 @@ class Door:
         allowed = [t for t in self._tools.values() if self._caller.may_somewhere(t.verb)]
         return {"tools": [tool.wire(with_namespace=named) for tool in allowed]}
 
+    def input_schema(self, name: str) -> dict[str, Any] | None:
+        """What a tool takes; None where there is no such tool."""
+        tool = self._tools.get(name)
+        return None if tool is None else args.schema_of(tool.takes)
+
     def is_read_only(self, name: str) -> bool:
         """Whether a call may be left alone when the client cancels it."""
         return name in self._tools and self._tools[name].verb == "read"

@@ -6,6 +6,7 @@ as whether a text is a time), so that its errors and those of a tool are the sam
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -222,6 +223,7 @@ def read(tool: str, model: type[A], given: Mapping[str, Any] | None) -> A:
         raise InvalidInputError(f"{tool} cannot take this: {said}") from error
 
 
+@cache
 def schema_of(model: type[BaseModel], *, with_namespace: bool = True) -> dict[str, Any]:
     """A model as JSON Schema: without titles, and an argument that may be left out is no null."""
     schema: dict[str, Any] = _plain(model.model_json_schema())

@@ -36,6 +36,7 @@ class _Method(NamedTuple):
 def bind(door: Door) -> Server[Any]:
     """A server of the SDK that answers as the door does."""
     server: Any = Server("mneme", version=__version__, instructions=door.instructions)
+    server.get_tool_input_schema = door.input_schema  # else release 2 lists all tools for each call
     for method in _methods(door):
         if hasattr(server, "add_request_handler"):  # release 2
             _hand_over_2(server, method, door)

@@ -114,8 +114,8 @@ def _what_changed(caller: Caller, given: Mapping[str, str]) -> str:
         shown.item(cube, n, shown.part(cube.text), "new" if cube.version == 1 else "changed")
         for n, cube in enumerate(changed[:_MOST_CHANGES], start=1)
     ]
-    count = f"{len(items)}{' or more' if cursor else ''}"
-    listing = shown.listing(f"{count} memories since {given['since']}, in order of writing", items)
+    count = f"{shown.memories(len(items))}{' and more' if cursor else ''}"
+    listing = shown.listing(f"{count} since {given['since']}, in order of writing", items)
     return (
         f"{listing}\n\nTell me briefly what was added to memory and what was changed since then, "
         "by topic. For what was changed, memory_history says what it was before."

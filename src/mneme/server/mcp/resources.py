@@ -123,7 +123,7 @@ def read(caller: Caller, uri: str) -> dict[str, Any]:
             ]
         }
     newest = _newest(caller, unquote(ns))
-    title = f"The newest {len(newest)} memories of {space.path}, oldest first"
+    title = f"The newest of {space.path}, {shown.memories(len(newest))}, oldest first"
     return {"contents": [_content(uri, "text/plain", shown.cubes_text(title, newest))]}
 
 

@@ -96,6 +96,11 @@ def listing(title: str, items: Iterable[str]) -> str:
     return "\n".join([f"# {title}: {DATA}", *items])
 
 
+def memories(count: int) -> str:
+    """So many memories, in words."""
+    return "1 memory" if count == 1 else f"{count} memories"
+
+
 def cubes_text(title: str, cubes: Sequence[MemCube]) -> str:
     """Memories under a heading, each cut to a length that can be read."""
     items = [item(cube, n, part(cube.text)) for n, cube in enumerate(cubes, start=1)]
@@ -110,7 +115,7 @@ def hits_text(hits: Sequence[Hit]) -> str:
         item(hit.cube, hit.rank, part(hit.cube.text, hit.span), f"score {hit.score:.3f}")
         for hit in hits
     ]
-    title = f"{len(hits)} {'memory' if len(hits) == 1 else 'memories'}, best first"
+    title = f"{memories(len(hits))}, best first"
     if hits[0].degraded:
         title += " (found by words alone: the embedder does not answer)"
     return listing(title, items)

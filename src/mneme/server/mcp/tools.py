@@ -137,7 +137,9 @@ def _list(space: Namespace, given: args.ListMemories) -> Answer:
     memories = [shown.record(cube, shown.part(cube.text)) for cube in page.items]
     text = "There is no memory here."
     if page.items:
-        text = shown.cubes_text(f"{len(page.items)} memories in order of writing", page.items)
+        text = shown.cubes_text(
+            f"{shown.memories(len(page.items))} in order of writing", page.items
+        )
     if page.next_cursor:
         text += f"\nThere are more: cursor {page.next_cursor}"
     return Answer(text, {"memories": memories, "next_cursor": page.next_cursor})
