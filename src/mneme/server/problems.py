@@ -5,6 +5,7 @@ The extension member `error` names the error of `mneme.core.errors`, so that cli
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,6 +45,13 @@ def status_of(error: errors.MnemeError) -> int:
     return next(status for kind, status in STATUSES if isinstance(error, kind))
 
 
+class _Ascii(JSONResponse):
+    """JSON that can say every text, half of a pair of surrogates too."""
+
+    def render(self, content: object) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode()
+
+
 def problem(
     status: int,
     detail: str,
@@ -63,7 +71,7 @@ def problem(
         "error": named,
         **more,
     }
-    return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
+    return _Ascii(body, status, headers=headers, media_type=MEDIA_TYPE)
 
 
 async def answer_error(_request: Request, error: Exception) -> JSONResponse:

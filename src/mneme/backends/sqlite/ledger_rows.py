@@ -188,6 +188,18 @@ class LedgerRows:
         """All jobs, oldest first."""
         return [JobRow(*row) for row in self._run(f"SELECT {_JOB} FROM job ORDER BY number")]
 
+    def job(self, number: int) -> JobRow | None:
+        """One job."""
+        row = self._run(f"SELECT {_JOB} FROM job WHERE number = ?", (number,)).fetchone()
+        return None if row is None else JobRow(*row)
+
+    def jobs_named(self, unique_key: str) -> list[JobRow]:
+        """Those of a name that wait or run, oldest first."""
+        waits = f"SELECT {_JOB} FROM job WHERE state = 'waiting' AND unique_key = ?1"
+        runs = f"SELECT {_JOB} FROM job WHERE state = 'running' AND unique_key = ?1"
+        found = self._run(f"{waits} UNION ALL {runs}", (unique_key,))
+        return sorted(JobRow(*row) for row in found)
+
     # -- meta, copies, erasure
 
     def meta(self, name: str) -> str | None:

@@ -1,0 +1,143 @@
+"""The fields that bodies share, each as strict as the library is.
+
+Values stay as they came (strings, numbers, lists, objects): the library reads them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, WrapValidator
+from typing_extensions import TypeAliasType
+
+from mneme.core.filters import OPERATORS, TEXT_FIELDS, TIME_FIELDS
+
+_DIGITS: Final = re.compile(r"-?[0-9]{1,19}")
+TEXT: Final = r"^[^\x00]*[^\x00\s][^\x00]*$"  # something to read, and no NUL
+_NO_NUL: Final = r"^[^\x00]*$"
+_LONGEST_NAME: Final = 512
+_INT64: Final = (1 << 63) - 1
+MOST_VERSIONS: Final = 1 << 20
+
+Text = Annotated[str, Field(pattern=TEXT)]
+Name = Annotated[str, Field(pattern=TEXT, max_length=_LONGEST_NAME)]
+Id = Annotated[
+    str,
+    Field(
+        pattern=TEXT,
+        max_length=_LONGEST_NAME,
+        description="The id of a memory.",
+        examples=["019a9c2e-8d6b-7c04-b1a5-3f2f9d0c7e11"],
+    ),
+]
+Moment = Annotated[
+    str,
+    Field(
+        max_length=64,
+        description="ISO 8601, such as 2026-03-20T14:05:00Z; one without a zone is read in the "
+        "time zone of the server's settings.",
+        json_schema_extra={"format": "date-time"},
+    ),
+]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Version = Annotated[int, Field(ge=1, le=MOST_VERSIONS)]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+Tokens = Annotated[int, Field(ge=0, le=1 << 31)]
+Labels = Annotated[list[Name], Field(max_length=64)]
+
+Type = Literal[
+    "turn", "document", "fact", "preference", "instruction", "event", "summary",
+    "profile", "note", "procedure", "lesson", "task", "table",
+]  # fmt: skip
+Kind = Literal["plaintext", "activation", "parametric"]
+Role = Literal["user", "assistant", "system", "tool"]
+Origin = Literal["user", "assistant", "tool", "document", "derived"]
+
+_Plain = Annotated[str, StringConstraints(pattern=_NO_NUL)]
+_Whole = Annotated[int, Field(ge=-_INT64, le=_INT64)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+Json = TypeAliasType("Json", "bool | _Whole | _Number | _Plain | list[Json] | _Object | None")
+_Object = TypeAliasType("_Object", "dict[_Plain, Json]")
+Metadata = Annotated[
+    dict[_Plain, Json],
+    Field(description="The caller's own JSON object: at most 32 levels deep and 64 KiB."),
+]
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise ValueError("takes a whole number")
+    return value
+
+
+def _flag(value: object) -> object:
+    if isinstance(value, str) and value not in {"true", "false"}:
+        raise ValueError("takes true or false")
+    return value
+
+
+# In a query all is text: only the spelling of JSON counts, not "yes" or " 5.0".
+QueryLimit = Annotated[Limit, BeforeValidator(_whole)]
+QueryVersion = Annotated[Version, BeforeValidator(_whole)]
+QueryFlag = Annotated[bool, BeforeValidator(_flag)]
+QuerySeconds = Annotated[int, Field(ge=0, le=3600), BeforeValidator(_whole)]
+
+
+def _text_test() -> dict[str, Any]:
+    value = {"type": "string", "pattern": _NO_NUL}
+    return _test(value)
+
+
+def _test(value: dict[str, Any]) -> dict[str, Any]:
+    many = {"type": "array", "items": value, "maxItems": 1000}
+    operators = dict.fromkeys(OPERATORS, value) | {"in": many, "exists": {"type": "boolean"}}
+    return {
+        "anyOf": [
+            value,
+            {
+                "type": "object",
+                "properties": operators,
+                "additionalProperties": False,
+                "minProperties": 1,
+            },
+        ]
+    }
+
+
+def _filters_schema() -> dict[str, Any]:
+    moment = {"type": "string", "format": "date-time"}
+    scalar = {
+        "anyOf": [
+            {"type": "string", "pattern": _NO_NUL},
+            {"type": "boolean"},
+            {"type": "integer", "minimum": -_INT64, "maximum": _INT64},
+            {"type": "number"},
+        ]
+    }
+    return {
+        "title": "Filters",
+        "description": "Several fields mean and; `metadata.<key>` tests the caller's own metadata.",
+        "type": "object",
+        "properties": {name: _text_test() for name in sorted(TEXT_FIELDS)}
+        | {name: _test(moment) for name in sorted(TIME_FIELDS)},
+        "patternProperties": {r'^metadata\.[^\x00"\\]{1,200}$': _test(scalar)},
+        "additionalProperties": False,
+        "examples": [{"type": "fact", "metadata.place": {"in": ["Oslo", "Bergen"]}}],
+    }
+
+
+FILTERS_SCHEMA: Final = _filters_schema()
+Filters = Annotated[dict[str, Any], WithJsonSchema(FILTERS_SCHEMA)]
+SOME_FILTERS_SCHEMA: Final = FILTERS_SCHEMA | {"minProperties": 1}
+SomeFilters = Annotated[dict[str, Any], Field(min_length=1), WithJsonSchema(SOME_FILTERS_SCHEMA)]
+Target = Id | Annotated[list[Id], Field(min_length=1)]
+
+
+def _as_it_came(value: Any, check: Any) -> Any:  # noqa: ANN401 (JSON)
+    check(value)
+    return value
+
+
+AS_IT_CAME: Final = WrapValidator(_as_it_came)
+"""Checks a value and leaves it as JSON: the library takes mappings, not models."""
