@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mneme.server.proxy import refused, upstream
+from mneme.server.proxy.engine import from_engine, name_of
 from mneme.server.proxy.passing import while_there
 from mneme.server.proxy.refused import RefusedError
-from mneme.server.proxy.serving import Proxy, begin, from_upstream, recall
+from mneme.server.proxy.serving import Proxy, begin, from_upstream, reading, recall
 from mneme.server.proxy.whose import may_chat
 from mneme.server.service import principal_of, service_of
 
@@ -68,14 +69,18 @@ async def complete(request: Request) -> Response:
 async def _answer(proxy: Proxy, request: Request) -> Response:
     principal = principal_of(request)
     chat = await begin(proxy, request, principal)
-    if proxy.service.settings.upstream_url is None:
-        raise RefusedError(404, _UNSET, code="no_model")
-    await recall(proxy, chat, principal)
+    service = proxy.service
     try:
-        return await from_upstream(proxy, chat, request)
+        if service.settings.upstream_url is not None:
+            await recall(proxy, chat, principal)
+            return await from_upstream(proxy, chat, request)
+        if service.engine is not None:
+            space = reading(proxy, chat, principal)
+            return await from_engine(proxy, chat, service.engine, space)
     except RefusedError as error:
         said = chat.headers(f"no; {error.code}")
         return refused.answer(error, {n.decode(): v.decode("latin-1") for n, v in said})
+    raise RefusedError(404, _UNSET, code="no_model")
 
 
 @router.get("/models", response_class=JSONResponse)
@@ -94,7 +99,7 @@ async def models(request: Request) -> Response:
 async def _models(proxy: Proxy, request: Request) -> Response:
     settings = proxy.service.settings
     if settings.upstream_url is None:
-        raise RefusedError(404, _UNSET, code="no_model")
+        return _own_model(proxy)
     answer = await upstream.asked(
         proxy.client, settings, "/models",
         given=request.headers, query=request.url.query, body=None,
@@ -104,3 +109,12 @@ async def _models(proxy: Proxy, request: Request) -> Response:
     length = (b"content-length", str(len(body)).encode())
     response.raw_headers = [*upstream.given(answer), length]
     return response
+
+
+def _own_model(proxy: Proxy) -> Response:
+    engine = proxy.service.engine
+    if engine is None:
+        raise RefusedError(404, _UNSET, code="no_model")
+    name = name_of(proxy, engine)
+    model = {"id": name, "object": "model", "created": 0, "owned_by": "mneme"}
+    return JSONResponse({"object": "list", "data": [model]})

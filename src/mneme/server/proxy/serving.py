@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from mneme.app.namespace import Namespace
     from mneme.govern.permission import Principal
     from mneme.server.service import Service
 
@@ -85,11 +86,20 @@ class Chat:
             return self.whose.unkept or "unreadable request"
         return None if self.exchange is not None else "nothing was said"
 
-    def headers(self, kept: str) -> RawHeaders:
+    @property
+    def _read(self) -> str:
+        if self.unread is not None:
+            return f"no; {self.unread}"
+        if self.refused:
+            return "no; the model refused it"
+        return str(len(self.recalled.cubes))
+
+    def headers(self, kept: str, *, at_end: bool = False) -> RawHeaders:
         """What it says of itself: names and numbers, never a text.
 
         Args:
             kept: What became of the exchange.
+            at_end: Whether only the end of a stream will say what was recalled.
         """
         whose, used = self.whose, Recalled() if self.refused else self.recalled
         degraded = "refused" if self.refused else self.recalled.degraded
@@ -97,7 +107,7 @@ class Chat:
         said = {
             "namespace": whose.path,
             "session": session,
-            "recalled": f"no; {self.unread}" if self.unread else str(len(used.cubes)),
+            "recalled": "at-end" if at_end else self._read,
             "tokens": str(used.tokens) if used.tokens else None,
             "cubes": ",".join(used.cubes[:_MOST_CUBES]),
             "degraded": degraded,
@@ -134,12 +144,20 @@ async def _read(body: bytes) -> Talk | None:
         return None
 
 
+def reading(proxy: Proxy, chat: Chat, principal: Principal) -> Namespace | None:
+    """The namespace whose memory is added; None: none is."""
+    if chat.unread is not None or chat.whose.path is None:
+        return None
+    return proxy.service.namespace(principal, chat.whose.path, "read")
+
+
 async def recall(proxy: Proxy, chat: Chat, principal: Principal) -> None:
     """Ask memory for what goes into a request."""
-    if chat.unread is not None or chat.talk is None or chat.whose.path is None:
+    space = reading(proxy, chat, principal)
+    if space is None or chat.talk is None:
         return
     chat.recalled = await recalled(
-        proxy.service.namespace(principal, chat.whose.path, "read"),
+        space,
         chat.talk.question,
         said=chat.talk.texts,
         budget_tokens=chat.whose.budget_tokens,
