@@ -63,7 +63,10 @@ def test_a_memory_goes_through_all_tools(either: Talk) -> None:
     assert got["provenance"]["origin"] == "user"
     gone = either.call("forget_memory", ids=[memory["id"]])
     assert gone["structuredContent"]["forgotten"] >= 1
-    assert either.call("list_memories")["structuredContent"] == {"memories": [], "next_cursor": None}
+    assert either.call("list_memories")["structuredContent"] == {
+        "memories": [],
+        "next_cursor": None,
+    }
     name, said = refusal(either.call("get_memory", id=memory["id"]))
     assert name == "CubeNotFoundError"
     assert "check the id" in said
@@ -100,9 +103,10 @@ def test_a_long_text_comes_in_parts(talk: Talk, alice: Namespace) -> None:
     assert "".join(parts) == whole
     [hit] = talk.call("search_memory", query="word1000")["structuredContent"]["hits"]
     assert len(hit["memory"]["text"]) == 2000
-    assert talk.call("get_memory", id=cube.id, start=10**9)["structuredContent"]["memory"][
-        "text"
-    ] == ""
+    assert (
+        talk.call("get_memory", id=cube.id, start=10**9)["structuredContent"]["memory"]["text"]
+        == ""
+    )
 
 
 @pytest.mark.parametrize(

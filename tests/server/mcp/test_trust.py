@@ -38,7 +38,10 @@ def test_one_memory_its_history_and_its_resource_are_framed(talk: Talk, alice: N
         assert_framed(talk.call(tool, id=cube.id)["content"][0]["text"])
     for uri in (f"mneme://alice/{cube.id}", "mneme://alice"):
         assert_framed(talk.read(uri)[0]["text"])
-    for name, given in (("recall", {"question": "keys"}), ("what-changed", {"since": "2000-01-01"})):
+    for name, given in (
+        ("recall", {"question": "keys"}),
+        ("what-changed", {"since": "2000-01-01"}),
+    ):
         [message] = talk.ask("get_prompt", name, given)["messages"]
         frame = message["content"]["text"].split("\n\n")[0]
         assert_framed(frame)
