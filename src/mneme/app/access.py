@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Moment = datetime | str | None
 
 _PATTERN = re.compile(r"\*|[A-Za-z0-9_.@:-]+(/[A-Za-z0-9_.@:-]+)*(/\*)?")
+_MOST_PATTERNS = 100
 _LONGEST_OVERLAP_S = 30 * 86_400.0
 
 
@@ -99,8 +100,10 @@ class AccessVerbs:
 def _patterns(value: object) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, list | tuple) or not value:
         raise InvalidInputError("namespaces takes a list, such as ['alice'], ['acme/*'] or ['*']")
+    if len(value) > _MOST_PATTERNS:
+        raise InvalidInputError(f"a key may name {_MOST_PATTERNS} namespaces; use patterns, acme/*")
     for each in value:
-        if not isinstance(each, str) or not _PATTERN.fullmatch(each):
+        if not isinstance(each, str) or len(each) > 512 or not _PATTERN.fullmatch(each):
             raise InvalidInputError(f"{each!r:.80} is no namespace, nor one with /* behind it")
     return tuple(dict.fromkeys(value))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 VERBS: tuple[str, ...] = (
@@ -87,14 +88,31 @@ class Principal:
 
     def may_give(self, grant: Grant) -> bool:
         """Whether it holds all of a grant itself, so that handing it on is no rise in rank."""
-        verbs = {verb for verb in VERBS if verb in grant.verbs}
-        if ALL in grant.verbs:
-            verbs |= {verb for verb in VERBS if verb != "admin"}
         return self.is_root or all(
             any(own.includes(verb, pattern) for own in self.grants)
-            for verb in verbs
+            for verb in VERBS
+            if verb in grant.verbs or (ALL in grant.verbs and verb != "admin")
             for pattern in grant.namespaces
         )
+
+    def exceeded_by(
+        self,
+        grants: Iterable[Grant],
+        *,
+        expires_at: datetime | None,
+        requests_per_s: float | None,
+    ) -> str | None:
+        """What a key with these terms would have that this one has not; None: nothing."""
+        if self.is_root:
+            return None
+        if not all(map(self.may_give, grants)):
+            return "verbs or namespaces that yours does not grant"
+        if self.expires_at is not None and (expires_at is None or expires_at > self.expires_at):
+            return f"a longer life than yours, which ends at {self.expires_at.isoformat()}"
+        own = self.requests_per_s
+        if own is not None and (requests_per_s is None or requests_per_s > own):
+            return f"more requests a second than yours, which may send {own:g}"
+        return None
 
     @property
     def is_admin(self) -> bool:
