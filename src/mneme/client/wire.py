@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DEEPEST = 64
+_INTEGERS = 1 << 63  # beyond them JSON of other languages is no longer exact
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -112,7 +113,9 @@ def jsonable(value: object, depth: int = 0) -> Any:  # noqa: ANN401 (JSON)
     """A value as JSON knows it, or an error: nothing is sent as something else."""
     if depth > _DEEPEST:
         raise InvalidInputError(f"a value is nested deeper than {_DEEPEST} levels")
-    if value is None or isinstance(value, str | bool | int | float):
+    if isinstance(value, int) and abs(value) >= _INTEGERS:
+        raise InvalidInputError("an integer beyond 64 bits cannot be sent; make it a string")
+    if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, datetime) and value.utcoffset() is None:
         raise InvalidInputError("a datetime has no zone; add one, such as tzinfo=datetime.UTC")

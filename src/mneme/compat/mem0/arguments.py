@@ -41,10 +41,12 @@ def said_of(messages: object) -> list[dict[str, Any]]:
 
 
 def _is_said(message: object) -> bool:
-    if not isinstance(message, Mapping) or None in {message.get("role"), message.get("content")}:
-        logger.warning("add() leaves out what is no message with a role and a content")
-        return False
-    return bool(message["role"] != "system")
+    if isinstance(message, Mapping):
+        role, content = message.get("role"), message.get("content")
+        if role is not None and content is not None:
+            return bool(role != "system")
+    logger.warning("add() leaves out what is no message with a role and a content")
+    return False
 
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:

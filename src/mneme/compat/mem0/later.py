@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from mneme.compat.mem0.config import ROOT
 from mneme.compat.mem0.memory import Memory
+from mneme.core.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -64,7 +65,38 @@ class AsyncMemory:
         """Close the store, if this opened it."""
         self.inner.close()
 
-    add = _later(Memory.add)
+    async def add(  # noqa: PLR0913 (mem0's; the last one is not an argument of Memory.add)
+        self,
+        messages: object,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        timestamp: object = None,
+        expiration_date: object = None,
+        infer: bool = True,
+        memory_type: str | None = None,
+        prompt: str | None = None,
+        llm: object = None,
+    ) -> dict[str, Any]:
+        """As `Memory.add`; `llm` is None: a model is chosen in the configuration."""
+        if llm is not None:
+            raise InvalidInputError("llm is not used; name a model in the configuration")
+        return await asyncio.to_thread(
+            self.inner.add,
+            messages,
+            user_id=user_id,
+            agent_id=agent_id,
+            run_id=run_id,
+            metadata=metadata,
+            timestamp=timestamp,
+            expiration_date=expiration_date,
+            infer=infer,
+            memory_type=memory_type,
+            prompt=prompt,
+        )
+
     update = _later(Memory.update)
     delete = _later(Memory.delete)
     delete_all = _later(Memory.delete_all)

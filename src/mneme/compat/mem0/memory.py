@@ -47,6 +47,10 @@ _PAGE = 500
 _MOST = 1000  # hits of one search
 _KNOWN = 10_000  # ids whose namespace is kept in mind
 _ATTEMPTS = 5
+_LEAST = 0.1  # mem0's threshold where None is given
+# A score here is the share of such hits that were right, which is small; a score of mem0 is about a
+# cosine. The fourth root keeps the order; mem0's default threshold, 0.1, stands for 1 in 10,000.
+_ROOT = 4
 _WHY = "deleted through mneme.compat.mem0"
 
 
@@ -271,7 +275,7 @@ class Memory:
             query: The question.
             top_k: Most memories; 1000 at most.
             filters: Whose (one of user_id, agent_id and run_id is needed), and which.
-            threshold: The least score, 0 to 1.
+            threshold: The least score, 0 to 1; scores are the fourth root of those of Mneme.
             rerank: Changes nothing: the ranking is complete already.
             explain: Whether to show the signals of the score as "score_details".
             reference_date: The "now" of the question.
@@ -285,7 +289,7 @@ class Memory:
         question = query_of(query)
         asked = {
             "now": moment_of(reference_date, "reference_date"),
-            "min_score": 0.1 if threshold is None else threshold,
+            "min_score": (_LEAST if threshold is None else threshold) ** _ROOT,
             "explain": explain,
         }
         hits: list[tuple[Space, Hit]] = []
@@ -357,7 +361,7 @@ class Memory:
         return item_of(cube, first.recorded_at)
 
     def _scored(self, space: Space, hit: Hit, *, explain: bool) -> dict[str, Any]:
-        item = _with_score(self._item(space, hit.cube), hit.score)
+        item = _with_score(self._item(space, hit.cube), hit.score ** (1 / _ROOT))
         return item | ({"score_details": dict(hit.scores or {})} if explain else {})
 
 
