@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -74,6 +75,19 @@ def pretty(value: object) -> str:
     return visible(json.dumps(plain(value), ensure_ascii=False, indent=2, sort_keys=True))
 
 
+def plainly(value: object) -> str:
+    """A value of a header on one line."""
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, datetime):
+        return moment(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return preview(", ".join(map(str, value)))
+    return pretty(value) if isinstance(value, Mapping) else preview(value)
+
+
 def in_url(path: object) -> str:
     """A namespace or an id as one segment of a URL."""
     return quote(str(path).replace("/", "~"), safe="~@:-_.")
@@ -93,6 +107,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "number": number,
     "seconds": seconds,
     "pretty": pretty,
+    "plainly": plainly,
     "in_url": in_url,
     "counted": counted,
 }

@@ -15,14 +15,14 @@ Sentences = dict[str, str]
 
 _WORDS: Final[Sentences] = {
     "lexical_abs": "Words in common with the question (BM25), as a share of all it could have.",
-    "lexical_rel": "The same, against the memory that has most.",
+    "lexical_rel": "Words in common with the question, against the memory that has most.",
     "lexical_rank": "Its place in the order by words in common; lower is better.",
     "lexical_prev": "Words that the memory before it has in common with the question.",
     "lexical_next": "Words that the memory after it has in common with the question.",
     "passage_abs": "Words in common of its best passage of about 60 words.",
     "passage_rel": "The same, against the best passage of all.",
     "window_abs": "Words in common of it and its two neighbours together.",
-    "window_rel": "The same, against the best.",
+    "window_rel": "Words in common of it and its neighbours, against the best.",
     "window_rank": "Its place in the order by words of the window; lower is better.",
     "cover": "Share of the question's rare words that it holds.",
     "cover_window": "Share of them that it or a neighbour holds.",
@@ -46,7 +46,7 @@ _RELATED: Final[Sentences] = {
 }
 _MEANING: Final[Sentences] = {
     "dense": "Likeness of meaning: the cosine of its best passage and the question.",
-    "dense_rel": "The same, against the most alike memory.",
+    "dense_rel": "Likeness of meaning, against the most alike memory.",
     "dense_z": "The same, in standard deviations above the average memory.",
     "dense_rank": "Its place in the order by likeness; lower is better.",
     "dense_prev": "Likeness of the memory before it.",
