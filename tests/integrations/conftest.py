@@ -18,8 +18,6 @@ import pytest
 
 from mneme import Namespace
 from mneme.app.memory import MemoryOS
-from mneme.client import Client
-from mneme.testing.doors import running_door
 
 # Set before any framework is imported: some decide, or write files, while they are.
 _QUIET = {
@@ -88,6 +86,9 @@ def open_namespace(
     if request.param == "library":
         yield lambda: memory.namespace(f"acme/n{next(numbers)}")
         return
+    from mneme.client import Client
+    from mneme.testing.doors import running_door
+
     with running_door(memory) as door, Client(door.url, door.key) as client:
         yield lambda: cast("Namespace", client.namespace(f"acme/n{next(numbers)}"))
 
