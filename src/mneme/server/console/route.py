@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from mneme.core.errors import ForbiddenError, MnemeError
 from mneme.server.console.render import page
@@ -16,12 +18,14 @@ from mneme.server.service import principal_of, service_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from starlette.requests import Request
+    from starlette._utils import AwaitableOrContextManager
+    from starlette.datastructures import FormData
     from starlette.responses import Response
 
     from mneme.app.memory import MemoryOS
     from mneme.app.namespace import Namespace
 
+_LONGEST_FIELD_BYTES: Final = 3 * 64 << 20  # a document, percent-encoded
 _TITLES: Final = {
     403: "Not allowed",
     404: "Not found",
@@ -33,6 +37,20 @@ _TITLES: Final = {
 }
 
 
+class FormRequest(Request):
+    """A request whose fields may be as long as a text may be; the guard bounds the whole body."""
+
+    def form(
+        self,
+        *,
+        max_files: float = 0,
+        max_fields: float = 100,
+        max_part_size: int = _LONGEST_FIELD_BYTES,
+    ) -> AwaitableOrContextManager[FormData]:
+        """The form."""
+        return super().form(max_files=max_files, max_fields=max_fields, max_part_size=max_part_size)
+
+
 class PageRoute(APIRoute):
     """A route whose errors are pages."""
 
@@ -42,12 +60,14 @@ class PageRoute(APIRoute):
 
         async def answer(request: Request) -> Response:
             try:
-                return await handler(request)
+                return await handler(FormRequest(request.scope, request.receive))
             except MnemeError as error:
                 return failed(request, status_of(error), str(error))
             except RequestValidationError as error:
                 said = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in error.errors())
                 return failed(request, 422, said)
+            except HTTPException as error:  # such as a form that cannot be read
+                return failed(request, error.status_code, str(error.detail))
 
         return answer
 
