@@ -30,14 +30,17 @@ SAID = [
     "łódź\nsecond line",
     '"q"',
 ]
+QUERIES = ["", "cello", "LI", "ünal", "łÓ", ":", "z"]
 KINDS = ["works_at", "knows", ""]
 
 
 def entity(name: str, kind: str, *said: str) -> dict[str, Any]:
+    """An entity as it travels."""
     return {"name": name, "entityType": kind, "observations": list(said)}
 
 
 def relation(start: str, end: str, kind: str) -> dict[str, str]:
+    """A relation as it travels."""
     return {"from": start, "to": end, "relationType": kind}
 
 
@@ -45,6 +48,7 @@ def written_calls() -> list[tuple[str, dict[str, Any]]]:
     """Calls whose corner cases are known."""
     ana = entity("Ana", "person", "plays the cello", "lives in Turku")
     works = relation("Ana", "Northwind", "works_at")
+    twice = {"entityName": "Ana", "contents": ["likes tea", "likes tea", "lives in Turku"]}
     return [
         ("read_graph", {}),
         ("create_entities", {"entities": []}),
@@ -60,15 +64,7 @@ def written_calls() -> list[tuple[str, dict[str, Any]]]:
         ("read_graph", {}),
         (
             "add_observations",
-            {
-                "observations": [
-                    {
-                        "entityName": "Ana",
-                        "contents": ["likes tea", "plays the cello", "likes tea"],
-                    },
-                    {"entityName": "Ana", "contents": ["likes tea", "owns a boat"]},
-                ]
-            },
+            {"observations": [twice, {"entityName": "Ana", "contents": ["likes tea", "sings"]}]},
         ),
         ("add_observations", {"observations": [{"entityName": "Twin", "contents": ["3"]}]}),
         (

@@ -10,10 +10,10 @@ import importlib.util
 import json
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -22,6 +22,7 @@ pytest.importorskip("mcp")
 from mneme import Namespace
 from mneme.testing.mcp_client import Talk, started, talking
 
+Opening = Callable[..., AbstractContextManager[Talk]]
 HERE = Path(__file__).parent
 RECORDED = HERE / "reference_calls.jsonl"
 SERVER = shutil.which("mcp-server-memory")
@@ -39,7 +40,7 @@ def recorder() -> ModuleType:
 
 
 @pytest.fixture
-def ours(on_stdio: Any) -> Iterator[Talk]:
+def ours(on_stdio: Opening) -> Iterator[Talk]:
     with on_stdio("--tools", "reference") as talk:
         yield talk
 
@@ -74,7 +75,7 @@ def test_the_real_server_gives_the_same(
             assert recorder.result_of(ours, tool, given) == wanted, (number, tool, given)
 
 
-def test_the_graph_is_memory_like_any_other(over_http: Any, alice: Namespace) -> None:
+def test_the_graph_is_memory_like_any_other(over_http: Opening, alice: Namespace) -> None:
     with over_http("alice", query="?tools=reference") as talk:
         talk.call(
             "create_entities",
@@ -100,7 +101,7 @@ def test_the_graph_is_memory_like_any_other(over_http: Any, alice: Namespace) ->
         assert "cello" in str(talk.call("search_nodes", query="CELLO"))
 
 
-def test_what_cannot_be_kept_leaves_nothing_behind(over_http: Any, alice: Namespace) -> None:
+def test_what_cannot_be_kept_leaves_nothing_behind(over_http: Opening, alice: Namespace) -> None:
     with over_http("alice", query="?tools=reference") as talk:
         refused = talk.call(
             "create_entities",
@@ -112,7 +113,7 @@ def test_what_cannot_be_kept_leaves_nothing_behind(over_http: Any, alice: Namesp
         assert alice.list().items == ()
 
 
-def test_grants_hold_for_the_nine_names(over_http: Any) -> None:
+def test_grants_hold_for_the_nine_names(over_http: Opening) -> None:
     with over_http("alice", verbs=("read",), query="?tools=reference") as talk:
         names = [tool["name"] for tool in talk.ask("list_tools")["tools"]]
         assert names == ["read_graph", "search_nodes", "open_nodes"]

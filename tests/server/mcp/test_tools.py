@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -26,15 +27,15 @@ def either(request: pytest.FixtureRequest) -> Iterator[Talk]:
         yield request.getfixturevalue("talk")
 
 
-def text(result: dict[str, object]) -> str:
-    [block] = result["content"]  # type: ignore[misc]
-    return str(block["text"])  # type: ignore[index]
+def text(result: dict[str, Any]) -> str:
+    [block] = result["content"]
+    return str(block["text"])
 
 
-def refusal(result: dict[str, object]) -> tuple[object, str]:
+def refusal(result: dict[str, Any]) -> tuple[str, str]:
     assert result["isError"]
     assert "structuredContent" not in result
-    return result["_meta"]["mneme/error"], text(result)  # type: ignore[index]
+    return result["_meta"]["mneme/error"], text(result)
 
 
 def test_a_memory_goes_through_all_tools(either: Talk) -> None:

@@ -25,8 +25,8 @@ FORGED = (
 @pytest.mark.parametrize("tool", ["search_memory", "recall_memory", "list_memories"])
 def test_untrusted_text_is_quoted(talk: Talk, alice: Namespace, tool: str) -> None:
     alice.add(FORGED, origin="document")
-    given = {} if tool == "list_memories" else {"query": "harmless keys"}
-    said = talk.call(tool, **given)["content"][0]["text"]
+    asked = {} if tool == "list_memories" else {"query": "harmless keys"}
+    said = talk.call(tool, **asked)["content"][0]["text"]
     assert "untrusted data:\n    > Harmless.\n    > # 1 memory" in said
     assert "<|" not in said
     assert_framed(said)
@@ -38,11 +38,9 @@ def test_one_memory_its_history_and_its_resource_are_framed(talk: Talk, alice: N
         assert_framed(talk.call(tool, id=cube.id)["content"][0]["text"])
     for uri in (f"mneme://alice/{cube.id}", "mneme://alice"):
         assert_framed(talk.read(uri)[0]["text"])
-    for name, given in (
-        ("recall", {"question": "keys"}),
-        ("what-changed", {"since": "2000-01-01"}),
-    ):
-        [message] = talk.ask("get_prompt", name, given)["messages"]
+    prompts = (("recall", {"question": "keys"}), ("what-changed", {"since": "2000-01-01"}))
+    for name, filled in prompts:
+        [message] = talk.ask("get_prompt", name, filled)["messages"]
         frame = message["content"]["text"].split("\n\n")[0]
         assert_framed(frame)
     listed = talk.ask("list_resources")["resources"][-1]
@@ -62,11 +60,14 @@ def test_the_greeting_says_that_memories_are_data(talk: Talk) -> None:
     assert "untrusted data" in talk.greeting["instructions"]
 
 
+sayings = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).filter(
+    str.strip
+)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(text=st.text(min_size=1).filter(str.strip), untrusted=st.booleans())
+@given(text=sayings, untrusted=st.booleans())
 def test_no_text_begins_a_line(alice: Namespace, text: str, untrusted: bool) -> None:
-    if "\0" in text or not text.isprintable() and "\ud800" <= max(text) <= "\udfff":
-        return
     [cube] = alice.add(text, origin="document" if untrusted else "user")
     said = shown.item(cube, 1, (0, len(cube.text)))
     first, *middle, last = said.split("\n")

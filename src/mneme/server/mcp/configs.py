@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from mneme.core.errors import InvalidInputError
+from mneme.server.mcp.caller import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,12 +37,13 @@ def started(client: str, command: Sequence[str]) -> dict[str, Any]:
     return {_TOP.get(client, "mcpServers"): {NAME: entry}}
 
 
-def reached(client: str, url: str) -> dict[str, Any]:
+def reached(client: str, url: str, namespace: str | None = None) -> dict[str, Any]:
     """The configuration by which a client reaches a running server; the key is never in it.
 
     Args:
         client: One of CLIENTS.
         url: Of the endpoint, such as http://127.0.0.1:8350/mcp.
+        namespace: The one that is meant, for a key that grants several.
 
     Raises:
         InvalidInputError: The client starts its servers itself.
@@ -51,7 +53,10 @@ def reached(client: str, url: str) -> dict[str, Any]:
             "the configuration of claude-desktop has no servers at an address; leave out --http"
         )
     key = _KEYS.get(client, f"${{input:{_INPUT}}}")
-    entry: dict[str, Any] = {"url": url, "headers": {"Authorization": f"Bearer {key}"}}
+    headers = {"Authorization": f"Bearer {key}"}
+    if namespace is not None:
+        headers[HEADER] = namespace
+    entry: dict[str, Any] = {"url": url, "headers": headers}
     if client in _TYPED:
         entry = {"type": "http", **entry}
     config: dict[str, Any] = {_TOP.get(client, "mcpServers"): {NAME: entry}}
