@@ -38,8 +38,14 @@ class ServerVerbs:
     @verb
     def audit(self, *, since: Moment = None) -> Flow[list[AuditEntry]]:
         """The audit entries, oldest first; needs an admin's key."""
-        answer = yield get("/v1/audit", since=since)
-        return records(AuditEntry, answer.json()["items"])
+        entries: list[AuditEntry] = []
+        cursor = None
+        while True:
+            page = (yield get("/v1/audit", since=since, cursor=cursor)).json()
+            entries += records(AuditEntry, page["items"])
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return entries
 
 
 class Client(ServerVerbs, Waiting):

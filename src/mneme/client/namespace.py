@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mneme.client import adding
+from mneme.client.models import ModelVerbs, targeted
 from mneme.client.records import record, records
 from mneme.client.verbs import Awaiting, Waiting, verb
 from mneme.client.wire import (
@@ -13,7 +14,6 @@ from mneme.client.wire import (
     encoded,
     get,
     given,
-    id_in_path,
     listed,
     post,
 )
@@ -42,10 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncRemoteNamespace", "NamespaceVerbs", "RemoteNamespace"]
 
 
-class NamespaceVerbs:
+class NamespaceVerbs(ModelVerbs):
     """What can be done with the memories of one owner; the classes below say how it is called."""
-
-    path: str
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path!r})"
@@ -168,7 +166,7 @@ class NamespaceVerbs:
         self, target: Target = None, *, filters: Mapping[str, Any] | None = None
     ) -> Flow[int]:
         """Hide from every read; the number hidden, what derives from the target included."""
-        body = _targeted(target, filters)
+        body = targeted(target, filters)
         answer = yield post(self._at("forget"), body)
         return int(answer.json()["hidden"])
 
@@ -186,7 +184,7 @@ class NamespaceVerbs:
         reason: str | None = None,
     ) -> Flow[ErasureReceipt]:
         """Remove for good, with all that derives from it; it cannot be undone."""
-        body = _targeted(target, filters) | given(reason=reason)
+        body = targeted(target, filters) | given(reason=reason)
         return record(ErasureReceipt, (yield post(self._at("erase"), body)).json())
 
     @verb
@@ -194,14 +192,9 @@ class NamespaceVerbs:
         self, target: Target = None, *, filters: Mapping[str, Any] | None = None
     ) -> Flow[Cubes]:
         """What `erase` would take, targets first, then all that derives from them."""
-        body = _targeted(target, filters) | {"dry_run": True}
+        body = targeted(target, filters) | {"dry_run": True}
         answer = yield post(self._at("erase"), body, repeatable=True)
         return records(MemCube, answer.json()["would"])
-
-    @verb
-    def demote(self, id: str) -> Flow[None]:  # noqa: A002
-        """Drop the carriers of a cube, or one carrier; the text stays."""
-        yield post(self._of(id, "demote"), {})
 
     # -- reading
 
@@ -369,14 +362,6 @@ class NamespaceVerbs:
         )
         return record(ImportReport, (yield request).json())
 
-    # -- within
-
-    def _at(self, *parts: str) -> str:
-        return "/".join(("/v1/namespaces", self.path.replace("/", "~"), *parts))
-
-    def _of(self, cube_id: object, *parts: str) -> str:
-        return self._at("memories", id_in_path(cube_id, self.path), *parts)
-
 
 class RemoteNamespace(NamespaceVerbs, Waiting):
     """The memories of one owner behind a server; each verb waits for the answer."""
@@ -390,9 +375,3 @@ class AsyncRemoteNamespace(NamespaceVerbs, Awaiting):
 
     def __init__(self, sender: AsyncSender, path: str) -> None:
         self.path, self._sender = path, sender
-
-
-def _targeted(target: Target, filters: Mapping[str, Any] | None) -> dict[str, object]:
-    if (target is None) == (filters is None):
-        raise InvalidInputError("give either a target or filters")
-    return given(target=listed(target), filters=filters)
