@@ -49,6 +49,18 @@ def text_for(text: str, otherwise: str) -> str:
     return fit if fit.strip() else otherwise
 
 
+def json_of(value: object) -> str:
+    """A value as ASCII JSON.
+
+    Raises:
+        InvalidInputError: It is not JSON.
+    """
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"it cannot be kept as JSON: {error}") from error
+
+
 def parts_of(value: object, *, text: str, name: str) -> list[dict[str, Any]]:
     """The metadata of each version that has to be written; most often one.
 
@@ -60,10 +72,7 @@ def parts_of(value: object, *, text: str, name: str) -> list[dict[str, Any]]:
     Raises:
         InvalidInputError: The value is not JSON, or has more than 8 MiB.
     """
-    try:
-        form = json.dumps(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"it cannot be kept as JSON: {error}") from error
+    form = json_of(value)
     form = form.replace(json.dumps(text), _MARK)
     if len(form) > _MOST_CHARS:
         raise InvalidInputError(
