@@ -99,7 +99,7 @@ def _is_same(meant: _Meant, row: JobRow) -> bool:
 
 
 def _may_know(principal: Principal, namespace: str | None) -> bool:
-    return principal.is_admin or (namespace is not None and principal.may("read", namespace))
+    return principal.is_root or (namespace is not None and principal.may("read", namespace))
 
 
 def _said(row: JobRow) -> dict[str, Any]:

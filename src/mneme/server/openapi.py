@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.openapi.utils import get_openapi
 
+from mneme.server.shapes.dialect import describe_dialect
 from mneme.server.shapes.fields import FILTERS_SCHEMA
 from mneme.server.shapes.problems import Problem, refusals
 from mneme.server.streaming import MEDIA_TYPE as EVENTS
@@ -17,9 +18,17 @@ Page = dict[str, Any]
 
 OPEN: Final = ("get_health", "get_readiness", "get_openapi")
 _TEXT: Final = {"schema": {"type": "string"}}
+_EVENT: Final = {
+    "schema": {
+        "description": "Each event; `data` is JSON.",
+        "type": "object",
+        "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+        "required": ["event", "data"],
+    }
+}
 _CONTENTS: Final[dict[str, Page]] = {
-    "chat": {EVENTS: _TEXT},
-    "job_events": {EVENTS: _TEXT},
+    "chat": {EVENTS: _EVENT},
+    "job_events": {EVENTS: _EVENT},
     "get_metrics": {"text/plain": _TEXT},
     "export_namespace": {"application/x-ndjson": _TEXT},
 }
@@ -61,6 +70,7 @@ def _page(app: FastAPI) -> Page:
     made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     made["security"] = [{"key": []}]
     made["paths"]["/openapi.json"] = {"get": _own_operation()}
+    describe_dialect(made["paths"])
     for methods in made["paths"].values():
         for operation in methods.values():
             _complete(operation)
@@ -100,9 +110,19 @@ def _complete(operation: Page) -> None:
     elif name == "get_memory":
         answers["304"] = _NOT_MODIFIED
     for parameter in operation.get("parameters", ()):
-        if (parameter["in"], parameter["name"]) == ("query", "filters"):
-            parameter.pop("schema")
-            parameter["content"] = {"application/json": {"schema": FILTERS_SCHEMA}}
+        _complete_parameter(parameter)
+
+
+def _complete_parameter(parameter: Page) -> None:
+    """No null, which neither a header nor a query can say; filters are JSON."""
+    if (parameter["in"], parameter["name"]) == ("query", "filters"):
+        parameter.pop("schema")
+        parameter["content"] = {"application/json": {"schema": FILTERS_SCHEMA}}
+        return
+    schema = parameter["schema"]
+    if {"type": "null"} in schema.get("anyOf", ()):
+        [known] = (each for each in schema.pop("anyOf") if each != {"type": "null"})
+        schema.update(known)
 
 
 def _with_names(value: Any, names: dict[str, Page]) -> Any:  # noqa: ANN401 (JSON)

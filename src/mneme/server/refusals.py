@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import Scope
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _TYPE: Final = re.compile(r"[A-Z]|(bool|int|float|str|dict|list|none)$|.*[\[\-]", re.DOTALL)
@@ -85,12 +84,10 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 
 def _taken(request: Request) -> list[str]:
     """The methods that some route takes on this path."""
-    scope: Scope = dict(request.scope)
 
     def takes(method: str) -> bool:
-        asked = scope | {"method": method}
-        routes = request.app.router.routes
-        return any(route.matches(dict(asked))[0] == Match.FULL for route in routes)
+        asked = {**request.scope, "method": method}
+        return any(route.matches(asked)[0] == Match.FULL for route in request.app.router.routes)
 
     return [method for method in _METHODS if takes(method)]
 

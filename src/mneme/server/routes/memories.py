@@ -82,7 +82,7 @@ def add(
     "/memories",
     **says("list_memories", "List memories", records.CubePage, means="A page."),
 )
-def list_(
+def list_(  # noqa: PLR0913, PLR0917 (what a list can be asked for)
     space: Readable,
     type: Annotated[list[Type] | None, Query()] = None,  # noqa: A002 (the contract's name)
     kind: Annotated[list[Kind] | None, Query()] = None,

@@ -23,8 +23,8 @@ router = router_of("store")
 
 def only_admin(request: Request) -> None:
     """Refuse whoever may not look after the store."""
-    if not principal_of(request).is_admin:
-        raise ForbiddenError("this needs a key with the verb 'admin'")
+    if not principal_of(request).is_root:
+        raise ForbiddenError("this needs a key with the verb 'admin' on every namespace")
 
 
 @router.get(

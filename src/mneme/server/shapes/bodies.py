@@ -10,6 +10,7 @@ from mneme.core.errors import UnknownArgumentError
 from mneme.server.shapes import examples
 from mneme.server.shapes.fields import (
     AS_IT_CAME,
+    WHOLE,
     Filters,
     Id,
     Kind,
@@ -125,7 +126,7 @@ class SearchBody(Body):
     limit: Limit = 10
     mode: Literal["hybrid", "lexical", "dense"] = "hybrid"
     types: list[Type] | None = None
-    kinds: list[Kind] = Field(default_factory=lambda: ["plaintext"])
+    kinds: list[Kind] = ["plaintext"]
     session: Name | None = None
     since: Moment | None = None
     until: Moment | None = None
@@ -223,14 +224,14 @@ class Training(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     writer: Name = "lora"
-    rank: Annotated[int, Field(ge=1, le=1024)] = 2
+    rank: Annotated[int, Field(ge=1, le=1024), WHOLE] = 2
     form: Literal["fp32", "bf16", "int8", "int4"] = "bf16"
-    facts_per_shard: Annotated[int, Field(ge=1, le=1000)] = 50
-    steps: Annotated[int, Field(ge=1, le=100_000)] = 120
-    batch: Annotated[int, Field(ge=1, le=4096)] = 64
+    facts_per_shard: Annotated[int, Field(ge=1, le=1000), WHOLE] = 50
+    steps: Annotated[int, Field(ge=1, le=100_000), WHOLE] = 120
+    batch: Annotated[int, Field(ge=1, le=4096), WHOLE] = 64
     learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
     optimizer: Name = "adamw"
-    seed: Annotated[int, Field(ge=0, le=1 << 31)] = 0
+    seed: Annotated[int, Field(ge=0, le=1 << 31), WHOLE] = 0
 
 
 class PromoteBody(Body):
@@ -268,7 +269,7 @@ class ChatBody(Body):
     ]
     session: Name | None = None
     budget_tokens: Tokens = 1500
-    max_new_tokens: Annotated[int, Field(ge=1, le=1 << 20)] = 256
+    max_new_tokens: Annotated[int, Field(ge=1, le=1 << 20), WHOLE] = 256
     remember: bool = True
     policy: Name | None = None
     keep: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -40,10 +40,27 @@ Moment = Annotated[
         json_schema_extra={"format": "date-time"},
     ),
 ]
+
+
+def _as_it_came(value: Any, check: Any) -> Any:  # noqa: ANN401 (JSON)
+    check(value)
+    return value
+
+
+AS_IT_CAME: Final = WrapValidator(_as_it_came)
+"""Checks a value and leaves it as JSON: the library takes mappings, not models."""
+
+
+def _exact(value: object) -> object:
+    """A whole number that was written with a point: to JSON Schema 5.0 is an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE: Final = BeforeValidator(_exact)
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Version = Annotated[int, Field(ge=1, le=MOST_VERSIONS)]
-Limit = Annotated[int, Field(ge=1, le=1000)]
-Tokens = Annotated[int, Field(ge=0, le=1 << 31)]
+Version = Annotated[int, Field(ge=1, le=MOST_VERSIONS), WHOLE]
+Limit = Annotated[int, Field(ge=1, le=1000), WHOLE]
+Tokens = Annotated[int, Field(ge=0, le=1 << 31), WHOLE]
 Labels = Annotated[list[Name], Field(max_length=64)]
 
 Type = Literal[
@@ -61,6 +78,7 @@ Json = TypeAliasType("Json", "bool | _Whole | _Number | _Plain | list[Json] | _O
 _Object = TypeAliasType("_Object", "dict[_Plain, Json]")
 Metadata = Annotated[
     dict[_Plain, Json],
+    AS_IT_CAME,  # an integer beyond 64 bits stays one, and is refused
     Field(description="The caller's own JSON object: at most 32 levels deep and 64 KiB."),
 ]
 
@@ -132,12 +150,3 @@ Filters = Annotated[dict[str, Any], WithJsonSchema(FILTERS_SCHEMA)]
 SOME_FILTERS_SCHEMA: Final = FILTERS_SCHEMA | {"minProperties": 1}
 SomeFilters = Annotated[dict[str, Any], Field(min_length=1), WithJsonSchema(SOME_FILTERS_SCHEMA)]
 Target = Id | Annotated[list[Id], Field(min_length=1)]
-
-
-def _as_it_came(value: Any, check: Any) -> Any:  # noqa: ANN401 (JSON)
-    check(value)
-    return value
-
-
-AS_IT_CAME: Final = WrapValidator(_as_it_came)
-"""Checks a value and leaves it as JSON: the library takes mappings, not models."""

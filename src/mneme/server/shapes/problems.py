@@ -41,17 +41,22 @@ _MEANS: Final = {
     403: "The key does not grant this, whether the namespace exists or not.",
     404: "No such memory in this namespace, or no such route.",
     405: "Another method; `Allow` says which.",
+    408: "The request took too long to come in.",
     409: "Somebody changed it first, it is frozen or held, or the idempotency key was used.",
     412: "`If-Match` names another version.",
     413: "The request is larger than the server takes.",
+    414: "The path with its query is longer than the server takes.",
+    421: "The Host is none that this server answers for.",
     422: "A field or a value that this does not take; the detail says which.",
     429: "Too many requests with this key; `Retry-After` says when.",
+    431: "Too many headers, or too long ones.",
     500: "An error of the server.",
     501: "A part is not installed.",
     503: "A part outside the server does not answer, or is not set up.",
+    504: "The answer took too long.",
     507: "The disk is full; nothing was changed.",
 }
-EVERYWHERE: Final = (400, 401, 403, 413, 422, 429, 500, 503, 507)
+EVERYWHERE: Final = (400, 401, 403, 408, 413, 414, 421, 422, 429, 431, 500, 503, 504, 507)
 _CHALLENGE: Final = {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}}
 _WAIT: Final = {"Retry-After": {"description": "Seconds.", "schema": {"type": "string"}}}
 _HEADERS: Final = {401: _CHALLENGE, 429: _WAIT}
