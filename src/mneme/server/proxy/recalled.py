@@ -106,14 +106,16 @@ def _recalled(
     context = space.recall(question, budget_tokens=room + min(spare, room))
     degraded = "embedder" if context.degraded else ""
     hits = _unsaid(context, said)
+    fits = len(hits) == len(context.hits) and context.tokens <= room
+    packed = context if fits else pack(hits, budget_tokens=room, counter=counter)
     for _ in range(_TRIES):
-        packed = pack(hits, budget_tokens=max(room, 0), counter=counter)
         text = framed(packed.text) if packed.text else ""
         tokens = counter.count(text)
         if tokens <= budget:
             cubes = tuple(each.cube_id for each in packed.citations)
             return Recalled(text=text, tokens=tokens, cubes=cubes, degraded=degraded)
         room -= tokens - budget
+        packed = pack(hits, budget_tokens=max(room, 0), counter=counter)
     return Recalled(degraded=degraded)
 
 
