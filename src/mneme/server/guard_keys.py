@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mneme.govern.permission import Principal
     from mneme.server.sessions import Sessions
 
-OPEN_PATHS: Final = frozenset({"/healthz", "/openapi.json", "/login"})
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/login"})
 OPEN_FOLDER: Final = "/static/"
 SIGN_IN: Final = "/login"
 READING: Final = frozenset({"GET", "HEAD"})
