@@ -281,10 +281,14 @@ class _Pry:
     def _mcp(self) -> Asked:
         """A call of a tool; whoever sends it speaks the protocol."""
         rng = self._rng
+        if rng.random() < 0.2:
+            named, space = self._id(), self._space()
+            uri = rng.choice(["mneme://namespaces", f"mneme://{space}", f"mneme://{space}/{named}"])
+            return Asked("MCP", uri, named=named if named in uri else None)
         name = rng.choice(["search_memory", "recall_memory", "get_memory", "list_memories",
                            "memory_history", "update_memory"])  # fmt: skip
         arguments: dict[str, Any] = {}
-        if rng.random() < 0.5:
+        if rng.random() < 0.8:
             arguments["namespace"] = self._space().replace("~", "/")
         if name in {"search_memory", "recall_memory"}:
             arguments["query"] = self._query()
@@ -292,7 +296,7 @@ class _Pry:
             arguments["id"] = self._id()
         if name == "update_memory":
             arguments["metadata"] = {"seen": 1}
-        return Asked("MCP", name, arguments)
+        return Asked("MCP", name, arguments, named=arguments.get("id"))
 
     def _chat(self) -> Asked:
         body = {"model": "m", "messages": [{"role": "user", "content": self._query()}]}
@@ -309,11 +313,15 @@ class _Pry:
         """A page of the console."""
         space, named = self._space(), self._id()
         path = self._rng.choice(
-            ["/", f"/n/{space}", f"/n/{space}/search?q=says", f"/n/{space}/timeline",
-             f"/n/{space}/memories/{named}", f"/n/{space}/memories/{named}/erase", "/jobs",
-             "/stats", "/audit", "/keys"]
+            ["/", f"/n/{space}/search?q=says&why={named}", f"/n/{space}/timeline",
+             f"/n/{space}/memories/{named}", f"/n/{space}/memories/{named}/edit",
+             f"/n/{space}/erase?id={named}", f"/n/{space}/forgotten?id={named}",
+             f"/n/{space}/playground?q=says", f"/n/{space}/add", "/jobs", "/store", "/charts",
+             "/audit", "/keys"]
         )  # fmt: skip
-        return Asked("GET", path, headers={"Accept": "text/html"}, named=named)
+        return Asked(
+            "GET", path, headers={"Accept": "text/html"}, named=named if named in path else None
+        )
 
 
 def missing_id(rng: Random) -> str:
