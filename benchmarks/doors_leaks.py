@@ -25,7 +25,7 @@ from typing import Any
 import httpx2
 
 from doors_mcp_calls import ToolCaller
-from measuring import RESULTS, machine_facts, save
+from measuring import machine_facts, save
 from mneme.settings import Settings
 from mneme.testing.doors import Door, running_door
 from mneme.testing.intruders import Asked, Intruder, World, missing_id, plant
@@ -170,7 +170,7 @@ def main() -> None:
         "answered otherwise than missing ones"
     )
     save(
-        RESULTS / "doors_leaks.json",
+        "doors_leaks.json",
         {
             "what": what,
             "command": "python benchmarks/doors_leaks.py",
