@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from mneme.core.acting import acting_as
 from mneme.core.errors import MnemeError
 from mneme.server.guard_exchange import Exchange
-from mneme.server.guard_hosts import Hosts
+from mneme.server.guard_hosts import CLOSE, Hosts
 from mneme.server.guard_keys import SIGN_IN, Callers, is_open, wants_page
 from mneme.server.guard_rates import Buckets
 from mneme.server.problems import problem
@@ -168,13 +168,10 @@ def _misshapen(scope: Scope) -> Response | None:
         )
     once = [name for name, _ in headers if name in _ONCE]
     if len(once) != len(set(once)):
-        return problem(400, "a header that may come once came twice", headers=_CLOSE)
+        return problem(400, "a header that may come once came twice", headers=CLOSE)
     if b"transfer-encoding" in once and b"content-length" in once:
-        return problem(400, "a request has a length or is chunked, not both", headers=_CLOSE)
+        return problem(400, "a request has a length or is chunked, not both", headers=CLOSE)
     return None
-
-
-_CLOSE: Final = {"Connection": "close"}
 
 
 def _later(detail: str, seconds: int) -> Response:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 
+from mneme.server.guard_hosts import CLOSE
 from mneme.server.guard_keys import OPEN_FOLDER
 from mneme.server.problems import problem
 
@@ -140,7 +141,7 @@ class Exchange:
             late = problem(
                 408,
                 f"the request did not come in whole within {self._timeout_s:g} seconds",
-                headers={"Connection": "close"},
+                headers=CLOSE,
             )
         else:
             late = problem(
@@ -164,6 +165,7 @@ class Exchange:
 
     async def _drain(self) -> None:
         """Let the rest come for a moment: clients read no answer before they have sent all."""
+        self._timer.cancel()
         bytes_left = _DRAIN_BYTES
         try:
             async with asyncio.timeout(_DRAIN_S):
@@ -180,7 +182,7 @@ class Exchange:
             413,
             f"a request may have {self._most} bytes; send less at once, or raise "
             "MNEME_SERVE_BODY_BYTES",
-            headers={"Connection": "close"},
+            headers=CLOSE,
         )
 
     def _tell(self) -> None:

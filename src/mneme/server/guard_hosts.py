@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mneme.settings import Settings
 
+CLOSE: Final = {"Connection": "close"}  # for what cannot be trusted to end where it says
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # nobody calls a server so
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -47,7 +48,7 @@ class Hosts:
         host = headers.get("host", "")
         match = _HOST.fullmatch(host)
         if match is None:
-            return problem(400, "the request names no Host, or one that is none")
+            return problem(400, "the request names no Host, or one that is none", headers=CLOSE)
         if match[1].lower() not in self._names and match[1] != _address(scope):
             return problem(
                 421,
