@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,9 +88,14 @@ def tab(chromium: Browser) -> Iterator[Page]:
     assert said == []
 
 
-def sign_in(page: Page, door: Door, key: str = "") -> None:
-    """As a person does it."""
-    page.goto(door.url + "/")
-    page.get_by_label("Key").fill(key or door.key)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("heading", name="Namespaces").wait_for()
+@pytest.fixture
+def sign_in(house: Door) -> Callable[..., None]:
+    """Signs a page in as a person does it; with the key of the door, unless another is given."""
+
+    def do(page: Page, key: str = "") -> None:
+        page.goto(house.url + "/")
+        page.get_by_label("Key").fill(key or house.key)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("heading", name="Namespaces").wait_for()
+
+    return do
