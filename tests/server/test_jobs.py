@@ -1,4 +1,4 @@
-"""Ids of jobs: answerable after the job is done, useless to others, and never taken for another's."""
+"""Ids of jobs: answerable after the job is done, and useless to others."""
 
 from __future__ import annotations
 

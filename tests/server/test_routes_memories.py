@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mneme import Namespace
+from mneme.app.memory import MemoryOS
 from mneme.client.records import record
 from mneme.core.cube import MemCube
 from mneme.core.plain import plain
@@ -78,12 +80,12 @@ def test_a_cube_of_many_fields_comes_back_as_the_library_has_it() -> None:
         metadata=st.dictionaries(texts, values, max_size=4),
         labels=st.lists(texts, max_size=3, unique=True),
         priority=st.none() | st.floats(0, 1),
-        at=st.none() | st.datetimes(timezones=st.just(_utc())).map(lambda at: at.isoformat()),
+        at=st.none() | st.datetimes(timezones=st.just(UTC)).map(lambda at: at.isoformat()),
         hold=st.booleans(),
     )
     @settings(max_examples=60, deadline=None)
-    def round_trip(**given_: Any) -> None:
-        content = given_.pop("text")
+    def round_trip(**given_: object) -> None:
+        content = str(given_.pop("text"))
         said = json.dumps({"content": content, **given_})
         answer = http.post(MEMORIES, content=said, headers={"Content-Type": "application/json"})
         assert answer.status_code == 201, answer.text
@@ -99,12 +101,6 @@ def test_a_cube_of_many_fields_comes_back_as_the_library_has_it() -> None:
 
     with fresh() as (http, alice):
         round_trip()
-
-
-def _utc() -> Any:
-    from datetime import UTC
-
-    return UTC
 
 
 def test_walking_a_cursor_sees_each_cube_once_while_others_are_added() -> None:
@@ -233,7 +229,7 @@ def test_an_expected_version_that_is_another_is_a_conflict(http: httpx2.Client) 
 
 
 def test_a_foreign_id_answers_like_one_that_never_was(
-    http: httpx2.Client, memory: Any, alice: Namespace
+    http: httpx2.Client, memory: MemoryOS, alice: Namespace
 ) -> None:
     [cube] = memory.namespace("bob").add("I live in Rome.")
     never = cube.id[:-4] + "0000"
