@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import platform
 from importlib import util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mneme.cli import options as opt
 from mneme.cli import render
+from mneme.cli.server_doctor import look_at
 from mneme.cli.status import Status
 from mneme.cli.store import opened
 from mneme.core.errors import BackendUnavailableError, ForbiddenError, StoreFullError
@@ -27,12 +28,26 @@ _OPTIONAL = {
 
 
 def doctor(
-    store: opt.Store = None, namespace: opt.WholeStore = "", as_json: opt.Json = False
+    server: Annotated[
+        bool, typer.Option("--server", help="Look at a running server instead of a store.")
+    ] = False,
+    url: Annotated[
+        str | None, typer.Option(help="The server's address.  [default: that of the settings]")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", envvar="MNEME_KEY", help="A key to it.")
+    ] = None,
+    store: opt.Store = None,
+    namespace: opt.WholeStore = "",
+    as_json: opt.Json = False,
 ) -> None:
     """Tell versions, whether the store and the embedder are well, and what is not installed."""
     from mneme.settings import Settings
 
     settings = Settings.from_environment()
+    if server:
+        look_at(url or f"http://{settings.serve_host}:{settings.serve_port}", key, as_json=as_json)
+        return
     with opened(store) as memory:
         findings: dict[str, Any] = {
             "versions": _versions() | memory.vault.parts.store.facts(),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Path, Request
 from starlette.responses import JSONResponse, Response
 
+from mneme import __version__
 from mneme.core.clock import from_us
 from mneme.core.errors import ForbiddenError
 from mneme.core.moments import optional_us
@@ -18,7 +19,7 @@ from mneme.core.plain import plain
 from mneme.govern.permission import Grant, Principal
 from mneme.server.routes.common import answer, router_of, says
 from mneme.server.service import principal_of, service_of
-from mneme.server.shapes.keys import KeyBody, KeyId, KeyList, NewKey, RotateBody
+from mneme.server.shapes.keys import KeyBody, KeyId, KeyList, Me, NewKey, RotateBody
 from mneme.vault.keys import KeyUnknownError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from mneme.vault.keys import AccessKey
 
-router = router_of("keys", "/v1/keys")
+router = router_of("keys", "/v1")
 
 ThisKey = Annotated[KeyId, Path(alias="id")]
 
@@ -42,14 +43,31 @@ def keeper(request: Request) -> Principal:
 Keeper = Annotated[Principal, Depends(keeper)]
 
 
-@router.get("", **says("list_keys", "List keys", KeyList, means="Without their secrets."))
+@router.get("/me", **says("whoami", "Whose key this is", Me, means="The key's own terms."))
+async def me(request: Request) -> JSONResponse:
+    """What the key of this request grants, and what the server takes; any good key may ask."""
+    asks, limits = principal_of(request), service_of(request).settings
+    per_s = asks.requests_per_s or limits.serve_requests_per_s
+    takes = {
+        "body_bytes": limits.serve_body_bytes,
+        "timeout_s": limits.serve_timeout_s,
+        "requests_per_s": per_s,
+    }
+    shown = plain(asks)
+    del shown["requests_per_s"]
+    return answer(shown | {"version": __version__, "limits": takes})
+
+
+@router.get("/keys", **says("list_keys", "List keys", KeyList, means="Without their secrets."))
 def list_(request: Request, asks: Keeper) -> JSONResponse:
     """The keys, the oldest first; of an admin of some namespaces, those that reach no further."""
     known = service_of(request).memory.list_keys()
     return answer({"keys": [key for key in known if _sees(asks, key)]})
 
 
-@router.post("", **says("make_key", "Make a key", NewKey, status=201, means="Shown this once."))
+@router.post(
+    "/keys", **says("make_key", "Make a key", NewKey, status=201, means="Shown this once.")
+)
 def make(request: Request, asks: Keeper, body: KeyBody) -> JSONResponse:
     """A new key; its text is in this answer and nowhere else."""
     _refuse_more(
@@ -64,7 +82,7 @@ def make(request: Request, asks: Keeper, body: KeyBody) -> JSONResponse:
 
 
 @router.post(
-    "/{id}/rotate",
+    "/keys/{id}/rotate",
     **says("rotate_key", "Give a key a new secret", NewKey, 404, means="Shown this once."),
 )
 def rotate(
@@ -77,7 +95,7 @@ def rotate(
     return _new(*service_of(request).memory.rotate_key(key_id, overlap_s=overlap_s))
 
 
-@router.delete("/{id}", **says("revoke_key", "Revoke a key", None, 404, status=204))
+@router.delete("/keys/{id}", **says("revoke_key", "Revoke a key", None, 404, status=204))
 def revoke(request: Request, asks: Keeper, key_id: ThisKey) -> Response:
     """Refuse a key from now on."""
     _found(request, asks, key_id)

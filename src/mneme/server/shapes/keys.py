@@ -104,3 +104,36 @@ class NewKey(Key):
         json_schema_extra={"examples": [{"key": f"mneme_{_ID}_{'x' * 43}", **_KEY}]}
     )
     key: str
+
+
+class Limits(BaseModel):
+    """What the server takes."""
+
+    body_bytes: int
+    timeout_s: float
+    requests_per_s: Annotated[float, Field(description="Of this key; 0: no limit.")]
+
+
+class Me(BaseModel):
+    """Whose key it is, what it grants, and what the server takes."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": _ID,
+                    "name": "alice",
+                    "grants": [_GRANT],
+                    "expires_at": None,
+                    "version": "0.1.0",
+                    "limits": {"body_bytes": 75497472, "timeout_s": 60.0, "requests_per_s": 500.0},
+                }
+            ]
+        }
+    )
+    id: str
+    name: str
+    grants: list[Grant]
+    expires_at: At | None
+    version: str
+    limits: Limits
