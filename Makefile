@@ -55,8 +55,8 @@ test-slow: setup-models
 	$(BIN)/python -m pytest -m slow --durations=10
 
 check: setup-models
-	$(BIN)/ruff format --check src tests benchmarks tools
-	$(BIN)/ruff check src tests benchmarks tools
+	$(BIN)/ruff format --check src tests benchmarks tools deploy
+	$(BIN)/ruff check src tests benchmarks tools deploy
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell README.md CHANGELOG.md docs design src tests benchmarks tools
