@@ -43,8 +43,7 @@ _log = getLogger(__name__)
 _SECRET = "secret"  # the name under which a store keeps the key of its hashes
 _SECRET_BYTES = 32
 _ACTIVATION = "activation"  # the folder of blocks within that of a store
-_PARAMETRIC = "parametric"  # that of adapters
-_RUNS = "runs"  # and that of checkpoints of what is being written
+_PARAMETRIC, _RUNS = "parametric", "runs"  # that of adapters, and that of their checkpoints
 _REMOTE = ("openai", "ollama")
 _LLM_PACKAGES = ("httpx2", "fastjsonschema")
 _ENGINE_PACKAGES = ("torch", "transformers", "safetensors", "accelerate", "xxhash")
@@ -233,10 +232,11 @@ def _embedder(settings: Settings, outside: Outside) -> tuple[Embedder | None, bo
     name, _, argument = settings.embedder.partition(":")
     if name in _REMOTE and argument:
         return _remote(name, argument, settings), False
-    return _local(name, argument, settings.embedder), True
+    return local_embedder(name, argument, settings.embedder), True
 
 
-def _local(name: str, argument: str, spec: str) -> Embedder | None:
+def local_embedder(name: str, argument: str, spec: str) -> Embedder | None:
+    """One that needs no server; None for "none"."""
     if spec == "none":
         _log.warning("no embedder: searches see words alone, not what they mean")
         return None
