@@ -51,11 +51,12 @@ class Shot(NamedTuple):
 
 def shots_of(cube: str, edited: str, fact: str) -> list[Shot]:
     """The pictures, given ids of a memory, of one with versions, and of a derived one."""
+    question = "q=What+is+Tomas+allergic+to%3F"
     asked = "q=Where+does+Nora+live+now%3F&now=2026-03-02"
     return [
-        Shot("search", f"/n/nora/search?{asked}&limit=5"),
-        Shot("search-dark", f"/n/nora/search?{asked}&limit=5", dark=True),
-        Shot("search-narrow", f"/n/nora/search?{asked}&limit=5", NARROW),
+        Shot("search", f"/n/nora/search?{question}"),
+        Shot("search-dark", f"/n/nora/search?{question}", dark=True),
+        Shot("search-narrow", f"/n/nora/search?{question}", NARROW),
         Shot("timeline", "/n/nora/timeline"),
         Shot("timeline-dark", "/n/nora/timeline", dark=True),
         Shot("timeline-narrow", "/n/nora/timeline", NARROW),

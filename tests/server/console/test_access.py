@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -51,7 +51,7 @@ def paths(sample: MemoryOS) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_no_page_has_a_grave_finding_or_is_wider_than_its_window(
-    chromium: Browser, house: Door, paths: list[str], scheme: Any, size: str
+    chromium: Browser, house: Door, paths: list[str], scheme: Literal["light", "dark"], size: str
 ) -> None:
     width, height = SIZES[size]
     found: list[str] = []

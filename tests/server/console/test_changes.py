@@ -142,7 +142,7 @@ def test_an_erasure_shows_all_that_goes_wants_a_word_and_gives_a_receipt(
         answer = client.post("/n/alice/erase", data=form)
         assert answer.status_code == 422
         assert "Nothing was erased" in answer.text
-    assert alice.get(cube.id)
+    assert alice.get(cube.id).id == cube.id
     form = {"id": cube.id, "confirm": f" Erase  {len(going)} ", "reason": "asked <for>"}
     receipt = client.post("/n/alice/erase", data=form)
     assert receipt.status_code == 200
