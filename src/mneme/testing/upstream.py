@@ -10,11 +10,11 @@ offers, once; gives JSON where a `response_format` asks for it; and knows `n`, `
 and `stream_options`. HTTP/1.1, streams in chunks.
 
 Moods of an answer: "good"; a status such as "429" (with Retry-After) or "500"; "garbage" (no JSON,
-or an event that is none); "html"; "drop" (the connection, with no answer); "silent" (30 s); "cut"
-(in the middle); "shut" (the same in a body without a length, as servers of HTTP/1.0 send it);
-"stalls" (in the middle, 30 s); "drip" (byte by byte); "undone" (an end without a reason or
-[DONE]); "filtered" (by a content filter); "error" (as an event); "strict" (400 where a system
-message is not the first); "cookie" (sets one); "large" (many words).
+or an event that is none); "html"; "problem" (409, RFC 9457); "drop" (the connection, with no
+answer); "silent" (30 s); "cut" (in the middle); "shut" (the same in a body without a length, as
+servers of HTTP/1.0 send it); "stalls" (in the middle, 30 s); "drip" (byte by byte); "undone" (an
+end without a reason or [DONE]); "filtered" (by a content filter); "error" (as an event); "strict"
+(400 where a system message is not the first); "cookie" (sets one); "large" (many words).
 
 It ends by itself after a number of requests or seconds.
 """
@@ -140,6 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(int(asked.mood))
         elif asked.mood == "strict" and "system" in roles[1:]:
             self._fail(400)
+        elif asked.mood == "problem":
+            said = b'{"type": "about:blank", "detail": "of the upstream"}'
+            self._whole(409, said, kind="application/problem+json")
         elif asked.mood == "html":
             self._whole(200, b"<html>a proxy</html>", kind="text/html")
         elif asked.mood == "drop":
@@ -301,7 +304,9 @@ def _usage(asked: Asked, text: str | None) -> dict[str, int]:
 def _logprobs(asked: Asked, words: Sequence[str]) -> dict[str, Any] | None:
     if not asked.body.get("logprobs"):
         return None
-    said = [{"token": w, "logprob": -0.5, "bytes": None, "top_logprobs": []} for w in words]
+    said: list[dict[str, Any]] = [
+        {"token": w, "logprob": -0.5, "bytes": None, "top_logprobs": []} for w in words
+    ]
     return {"content": said, "refusal": None}
 
 

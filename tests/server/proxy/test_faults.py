@@ -142,7 +142,7 @@ def test_the_first_words_arrive_long_before_the_last(
     begun = time.monotonic()
     with raw.stream("POST", "/chat/completions", content=_body(stream=True)) as answer:
         times = [time.monotonic() - begun for _ in answer.iter_bytes()]
-    assert len(times) >= 8
+    assert len(times) >= 4
     assert times[-1] - times[0] > 0.25
 
 
@@ -177,11 +177,12 @@ def test_a_client_that_leaves_ends_the_upstreams_work_too(
         serve_requests_per_s=0, upstream_url=upstream.url, upstream_key=KEY, upstream_timeout_s=30
     )
     with running_door(memory, settings=settings) as door:
-        headers = {"Authorization": f"Bearer {key}"}
+        headers = {"Authorization": f"Bearer {key}", "X-Mneme-Memory": "write"}
         url = f"{door.url}/v1/chat/completions"
         with pytest.raises(httpx2.ReadTimeout):
-            httpx2.post(url, content=_body(stream=stream), headers=headers, timeout=0.4)
-        assert upstream.left.wait(3)
+            httpx2.post(url, content=_body(stream=stream), headers=headers, timeout=2)
+        assert len(upstream.asked) == 1
+        assert upstream.left.wait(10)
     assert memory.namespace("alice").list().items == ()
 
 
@@ -256,14 +257,14 @@ def test_memory_that_takes_too_long_is_not_waited_for(
     tmp_path: Path, upstream: UpstreamServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recalled, "LONGEST_S", 0.2)
-    embedder = FlakyEmbedder(HashEmbedder(32), slow_s=1.5)
+    embedder = FlakyEmbedder(HashEmbedder(32), slow_s=4.0)
     with _served(tmp_path, upstream, embedder) as (memory, client):
         memory.namespace("alice").add(VAGEN)
         embedder.mood = "slow"
         begun = time.monotonic()
         headers = {"X-Mneme-Memory": "read"}
         answer = client.post("/chat/completions", content=_body(), headers=headers)
-        assert time.monotonic() - begun < 1.2
+        assert time.monotonic() - begun < 3.5
         assert answer.headers["x-mneme-degraded"] == "late"
         assert answer.headers["x-mneme-recalled"] == "0"
         assert upstream.asked[-1].raw == _body()

@@ -173,3 +173,25 @@ def test_a_body_that_is_no_chat_gets_the_upstreams_own_answer(
         assert answer.json()["error"]["type"] == "of_upstream"
         assert answer.headers["x-mneme-recalled"] == "no; unreadable request"
         assert upstream.asked[-1].raw == body
+
+
+def test_headers_beyond_ascii_and_the_query_pass(
+    raw: httpx2.Client, upstream: UpstreamServer
+) -> None:
+    body = json.dumps({"model": "echo", "messages": ASK})
+    answer = raw.post(
+        "/chat/completions?api-version=1", content=body, headers=[(b"X-Title", b"\xdcbung")]
+    )
+    assert answer.status_code == 200
+    assert upstream.asked[-1].headers["x-title"] == "Übung"
+    assert upstream.asked[-1].path == "/v1/chat/completions?api-version=1"
+
+
+def test_a_problem_of_the_upstream_is_not_said_again(
+    raw: httpx2.Client, upstream: UpstreamServer
+) -> None:
+    upstream.moods = ["problem"]
+    answer = raw.post("/chat/completions", content=json.dumps({"messages": ASK}))
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {"type": "about:blank", "detail": "of the upstream"}

@@ -23,6 +23,7 @@ from mneme.server.proxy.passing import CutError, Passing
 from mneme.server.proxy.plain import Said, answer_plainly
 from mneme.server.proxy.recalled import Recalled
 from mneme.server.proxy.refused import RefusedError
+from mneme.server.proxy.reply import Listener
 from mneme.server.proxy.serving import streamed, whole
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ async def _stream(proxy: Proxy, chat: Chat, speaker: _Speaker, frame: dict[str, 
     kept = "at-end" if chat.exchange is not None else f"no; {chat.unkept}"
     events = _events(speaker, frame, first, pieces)
     headers = [*_EVENTS, *chat.headers(kept, at_end=chat.unread is None)]
-    return Passing(200, headers, streamed(proxy, chat, events))
+    return Passing(200, headers, streamed(proxy, chat, events, Listener()))
 
 
 async def _events(

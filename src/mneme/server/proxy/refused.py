@@ -101,11 +101,21 @@ class _Retold:
         await self._send(message)
 
     async def _finish(self, start: Message) -> None:
-        problem = json.loads(self._body)
-        said = shape(start["status"], str(problem["detail"]), code=str(problem["error"]))
-        body = json.dumps(said).encode()
-        headers = MutableHeaders(raw=list(start["headers"]))
-        headers["content-type"] = "application/json"
-        headers["content-length"] = str(len(body))
+        body, headers = _retold(start["status"], self._body), MutableHeaders(raw=start["headers"])
+        if body is not None:
+            headers["content-type"] = "application/json"
+            headers["content-length"] = str(len(body))
         await self._send({**start, "headers": headers.raw})
-        await self._send({"type": "http.response.body", "body": body})
+        await self._send({"type": "http.response.body", "body": body or self._body})
+
+
+def _retold(status: int, problem: bytes) -> bytes | None:
+    """A problem of ours in OpenAI's shape; None: it is somebody else's."""
+    try:
+        said = json.loads(problem)
+        if not str(said["type"]).startswith("urn:mneme:"):
+            return None
+        told = shape(status, str(said["detail"]), code=str(said["error"]))
+    except (ValueError, LookupError, TypeError):
+        return None
+    return json.dumps(told).encode()

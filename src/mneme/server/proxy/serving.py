@@ -131,8 +131,10 @@ async def begin(proxy: Proxy, request: Request, principal: Principal) -> Chat:
         return chat
     if whose.unkept is None:
         space = service.namespace(principal, whose.path, "add")
-        chat.exchange = await run_in_threadpool(
-            exchange_of, service.memory.vault, space, whose.session, chat.talk
+        given = service.memory.vault, space, whose.session, chat.talk
+        small = len(body) <= _SMALL_BYTES
+        chat.exchange = (
+            exchange_of(*given) if small else await run_in_threadpool(exchange_of, *given)
         )
     return chat
 
@@ -181,7 +183,9 @@ async def from_upstream(proxy: Proxy, chat: Chat, request: Request) -> Response:
     if answer.is_success and kind == "text/event-stream":
         kept = _AT_END if chat.exchange is not None else f"no; {chat.unkept}"
         headers = upstream.given(answer) + chat.headers(kept)
-        return Passing(answer.status_code, headers, streamed(proxy, chat, _chunks(answer)))
+        listener = Listener()
+        chunks = streamed(proxy, chat, _chunks(answer, listener), listener)
+        return Passing(answer.status_code, headers, chunks)
     body = await upstream.whole(answer)
     return await whole(proxy, chat, answer.status_code, upstream.given(answer), body)
 
@@ -193,12 +197,10 @@ async def _ask(proxy: Proxy, body: bytes, request: Request) -> httpx2.Response:
     )  # fmt: skip
 
 
-async def _chunks(answer: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    """The bytes of a stream; an end that is none is a cut."""
-    listener = Listener()
+async def _chunks(answer: httpx2.Response, listener: Listener) -> AsyncGenerator[bytes, None]:
+    """The bytes of a stream; an end of which nobody said that it is one is a cut."""
     try:
         async for chunk in answer.aiter_raw():
-            listener.hear(chunk)
             yield chunk
     except httpx2.HTTPError as error:
         raise CutError(type(error).__name__) from error
@@ -220,19 +222,17 @@ async def whole(
 
 
 async def streamed(
-    proxy: Proxy, chat: Chat, chunks: AsyncGenerator[bytes, None]
+    proxy: Proxy, chat: Chat, chunks: AsyncGenerator[bytes, None], listener: Listener
 ) -> AsyncGenerator[bytes, None]:
     """The same bytes; the exchange is kept before the line that ends a stream goes on."""
-    listener, kept = Listener(), False
     try:
         async for chunk in chunks:
-            end = None if kept else listener.hear(chunk)
+            end = listener.hear(chunk)
             if end is None:
                 yield chunk
                 continue
             if end:
                 yield chunk[:end]
-            kept = True
             await keep(proxy, chat, listener.reply())
             yield chunk[end:]
     finally:

@@ -16,8 +16,6 @@ from mneme.server.proxy.refused import RefusedError
 from mneme.server.proxy.whose import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from starlette.datastructures import Headers
 
     from mneme.settings import Settings
@@ -76,7 +74,7 @@ async def asked(
         RefusedError: It cannot be reached, or says nothing that is HTTP, or nothing in time.
     """
     url = f"{(settings.upstream_url or '').rstrip('/')}{path}" + (f"?{query}" if query else "")
-    headers = sent(given.items(), settings.upstream_key)
+    headers = sent(given.raw, settings.upstream_key)
     try:
         request = client.build_request(
             "GET" if body is None else "POST", url, headers=headers, content=body
@@ -106,19 +104,15 @@ async def whole(answer: httpx2.Response) -> bytes:
     return b"".join(parts)
 
 
-def sent(headers: Iterable[tuple[str, str]], key: str | None) -> list[tuple[str, str]]:
+def sent(headers: RawHeaders, key: str | None) -> RawHeaders:
     """The headers that the upstream gets."""
-    kept = [(name, value) for name, value in headers if _passes(name, _NOT_SENT)]
-    return kept if key is None else [*kept, ("authorization", f"Bearer {key}")]
+    kept = _passing(headers, _NOT_SENT)
+    return kept if key is None else [*kept, (b"authorization", f"Bearer {key}".encode())]
 
 
 def given(answer: httpx2.Response) -> RawHeaders:
     """The headers of an answer that the client gets."""
-    return [
-        (name.lower(), value)
-        for name, value in answer.headers.raw
-        if _passes(name.decode("latin-1").lower(), _NOT_GIVEN)
-    ]
+    return _passing(answer.headers.raw, _NOT_GIVEN)
 
 
 def fault_of(error: Exception) -> RefusedError:
@@ -143,5 +137,10 @@ def is_delimited(answer: httpx2.Response) -> bool:
     return "content-length" in answer.headers or "transfer-encoding" in answer.headers
 
 
-def _passes(name: str, held: frozenset[str]) -> bool:
-    return name not in held and not name.startswith(_NOT_OURS)
+def _passing(headers: RawHeaders, held: frozenset[str]) -> RawHeaders:
+    named = [(name.decode("latin-1").lower(), name, value) for name, value in headers]
+    return [
+        (name.lower(), value)
+        for known, name, value in named
+        if known not in held and not known.startswith(_NOT_OURS)
+    ]
