@@ -60,7 +60,7 @@ def exchange(
     running.stdin.flush()
     lines: list[dict[str, Any]] = []
     while until - {line.get("id") for line in lines}:
-        lines.append(json.loads(running.stdout.readline()))
+        lines.append(json.loads(running.stdout.readline()))  # an end too soon is no JSON
     out, errors = running.communicate(timeout=30)
     return lines, subprocess.CompletedProcess([], running.returncode, out, errors)
 
@@ -72,7 +72,7 @@ def test_stdout_carries_the_protocol_and_nothing_else(tmp_path: Path) -> None:
     assert all(line["jsonrpc"] == "2.0" for line in lines)
     by_id = {line.get("id"): line for line in lines}
     assert len(by_id[1]["result"]["tools"]) == 8
-    assert by_id[2]["error"]["code"] == -32601
+    assert by_id[2]["error"]["code"] in {-32601, -32602}  # release 1 of the SDK says the second
     assert b"Traceback" not in done.stderr
 
 
@@ -184,10 +184,10 @@ def test_over_http_the_first_key_is_shown_and_lets_in(tmp_path: Path) -> None:
     )
     assert running.stdout is not None
     try:
-        lines = b""
-        while not lines.endswith(b"}\n"):
-            lines += running.stdout.readline()
-        said = json.loads(lines)
+        lines: list[bytes] = []
+        while not lines or lines[-1] not in {b"}\n", b""}:
+            lines.append(running.stdout.readline())
+        said = json.loads(b"".join(lines))
         assert said["url"].endswith("/mcp")
         with talking(reached(said["url"], {"Authorization": f"Bearer {said['key']}"})) as talk:
             kept = talk.call("add_memory", content="Tea at four.", namespace="alice")

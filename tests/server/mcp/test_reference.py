@@ -115,6 +115,8 @@ def test_what_cannot_be_kept_leaves_nothing_behind(over_http: Opening, alice: Na
 
 def test_grants_hold_for_the_nine_names(over_http: Opening) -> None:
     with over_http("alice", verbs=("read",), query="?tools=reference") as talk:
+        assert "recall_memory" not in talk.greeting["instructions"]
+        assert [each["name"] for each in talk.ask("list_prompts")["prompts"]] == ["recall"]
         names = [tool["name"] for tool in talk.ask("list_tools")["tools"]]
         assert names == ["read_graph", "search_nodes", "open_nodes"]
         refused = talk.call("delete_entities", entityNames=["Ana"])

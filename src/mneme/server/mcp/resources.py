@@ -8,19 +8,23 @@ namespace that is called "namespaces" is `mneme://namespaces/`, with a slash at 
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
+from mneme.core.clock import from_us
 from mneme.core.errors import InvalidInputError
 from mneme.server.mcp import shown
 
 if TYPE_CHECKING:
+    from mneme.app.namespace import Namespace
     from mneme.core.cube import MemCube
     from mneme.server.mcp.caller import Caller
 
 SCHEME: Final = "mneme://"
 NAMESPACES: Final = "namespaces"
 _PAGE = 100
+_LATELY_DAYS = (1, 30)
 _NAME_CHARS = 80
 
 TEMPLATES: Final[list[dict[str, Any]]] = [
@@ -128,12 +132,22 @@ def read(caller: Caller, uri: str) -> dict[str, Any]:
 
 
 def _newest(caller: Caller, ns: str) -> list[MemCube]:
-    """The last page of a namespace."""
+    """The last page of a namespace: of the last day if that fills it, else of more."""
     space = caller.space("read", ns)
+    now = from_us(caller.service.memory.vault.parts.clock.now_us())
+    for days in _LATELY_DAYS:
+        since = (now - timedelta(days=days)).isoformat()
+        found = _last_page(space, {"recorded_at": {"gte": since}})
+        if len(found) == _PAGE:
+            return found
+    return _last_page(space, None)
+
+
+def _last_page(space: Namespace, filters: dict[str, Any] | None) -> list[MemCube]:
     kept: list[MemCube] = []
     cursor: str | None = None
     while True:
-        page = space.list(limit=1000, cursor=cursor)
+        page = space.list(limit=1000, cursor=cursor, filters=filters)
         kept = [*kept, *page.items][-_PAGE:]
         cursor = page.next_cursor
         if cursor is None:
