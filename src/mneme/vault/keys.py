@@ -133,11 +133,12 @@ class KeyRing:
             known = _load(tx)
             old = self._of(known, key_id)
             now = self._parts.clock.now_us()
+            kept = overlap_us > 0  # else the old one is dropped, whatever the clocks of others say
             record = old | {
                 "digest": self._digest(key_id, secret),
-                "old_digest": old["digest"],
+                "old_digest": old["digest"] if kept else "",
                 "rotated_at": now,
-                "old_until": now + overlap_us,
+                "old_until": now + overlap_us if kept else None,
             }
             self._save(tx, known | {key_id: record}, "rotate_key", key_id)
         return f"mneme_{key_id}_{secret}", _key(key_id, record)
@@ -237,7 +238,7 @@ def _held(key_id: str, record: dict[str, Any]) -> _Held:
         record["digest"],
         record["expires_at"],
         record.get("old_digest", ""),
-        record.get("old_until", 0),
+        record.get("old_until") or 0,
     )
 
 
