@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mneme.core.engine import RemotePiece
+from mneme.memories.activation.policies import build_policy
 from mneme.settings import Settings
 from mneme.testing.doors import running_door
 from mneme.testing.embedders import HashEmbedder
@@ -80,6 +81,7 @@ def main() -> int:
         TemporaryDirectory() as folder,
         build(Path(folder) / "store", settings=settings, outside=outside) as memory,
     ):
+        build_policy("leverage")  # imports torch once, for half a minute: no request waits for it
         engine = Echo()
         memory.attach(engine)
         for path in ("alice", "acme/alice"):

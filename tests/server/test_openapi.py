@@ -64,6 +64,7 @@ NAMES = {
     "search",
     "unfreeze_memory",
     "update_memory",
+    "whoami",
 }
 
 

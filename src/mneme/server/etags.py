@@ -6,9 +6,7 @@ RFC 9110, sections 8.8.3 and 13.1. Pure; nothing is looked up here.
 from __future__ import annotations
 
 import re
-from typing import Final
 
-TAGS: Final = r'^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)$'
 _TAG = re.compile(r'(W/)?"([!#-~]*)"')
 
 
@@ -18,7 +16,7 @@ def etag_of(version: int) -> str:
 
 
 def matches(header: str, version: int, *, weak: bool = False) -> bool:
-    """Whether a header names a version.
+    """Whether a header names a version; what is no ETag names none.
 
     Args:
         header: Of `If-Match` or `If-None-Match`.

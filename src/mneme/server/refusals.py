@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_TYPE: Final = re.compile(r"[A-Z]|(bool|int|float|str|dict|list|none)$|.*[\[\-]", re.DOTALL)
+_TYPE: Final = re.compile(
+    r"[A-Z]|(bool|int|float|str|dict|list|none)$|(function|constrained|lax|json)-|.*\[", re.DOTALL
+)
 _MOST: Final = 3  # faults that one answer names
 _SAYS: Final = {
     400: "the body is not JSON that can be read",

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from mneme.core.errors import VersionConflictError
 from mneme.ingest.reader import MESSAGE_FIELDS
 from mneme.server import jsons
-from mneme.server.etags import TAGS, etag_of, matches
+from mneme.server.etags import etag_of, matches
 from mneme.server.jobs import ids_named
 from mneme.server.problems import problem
 from mneme.server.routes.common import (
@@ -53,7 +53,7 @@ IdempotencyKey = Annotated[
         "it is refused.",
     ),
 ]
-Tags = Annotated[str | None, Header(pattern=TAGS, max_length=1000)]
+Tags = Annotated[str | None, Header(description="ETags, or `*`; what is no ETag matches nothing.")]
 
 
 @router.post(

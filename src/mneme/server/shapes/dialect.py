@@ -9,22 +9,14 @@ from typing import Any, Final
 
 Operation = dict[str, Any]
 
-_MESSAGE: Final = {
-    "type": "object",
-    "properties": {
-        "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
-        "content": {"type": "string"},
-    },
-    "required": ["role", "content"],
-}
 _REQUEST: Final = {
     "type": "object",
     "properties": {
-        "model": {"type": "string"},
-        "messages": {"type": "array", "items": _MESSAGE, "minItems": 1},
-        "stream": {"type": "boolean"},
+        "model": {"description": "As the model's server names it."},
+        "messages": {"type": "array", "items": {}, "description": "The conversation."},
+        "stream": {"description": "Whether the answer comes as events."},
     },
-    "required": ["model", "messages"],
+    "required": ["messages"],
     "examples": [{"model": "mneme", "messages": [{"role": "user", "content": "Where do I live?"}]}],
 }
 _ERROR: Final = {

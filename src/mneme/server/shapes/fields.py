@@ -14,7 +14,9 @@ from typing_extensions import TypeAliasType
 from mneme.core.filters import OPERATORS, TEXT_FIELDS, TIME_FIELDS
 
 _DIGITS: Final = re.compile(r"-?[0-9]{1,19}")
-TEXT: Final = r"^[^\x00]*[^\x00\s][^\x00]*$"  # something to read, and no NUL
+# What Python takes for white space, spelled out: `\s` is not the same set in every language.
+_SPACE: Final = r"\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+TEXT: Final = rf"^[^\x00]*[^\x00{_SPACE}][^\x00]*$"  # something to read, and no NUL
 _NO_NUL: Final = r"^[^\x00]*$"
 _LONGEST_NAME: Final = 512
 _INT64: Final = (1 << 63) - 1
