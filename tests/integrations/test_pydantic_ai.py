@@ -62,9 +62,9 @@ def test_an_agent_is_told_what_memory_says_of_the_prompt(namespace: Any) -> None
         return ModelResponse(parts=[TextPart("In Oslo.")])
 
     agent = Agent(FunctionModel(answer), capabilities=[MnemeMemory(namespace)])
-    assert agent.run_sync("Where did I move?").output == "In Oslo."
+    assert run(agent.run("Where did I move?")).output == "In Oslo."
     assert OSLO in told[0]
-    agent.run_sync(["Where did I move?", BinaryContent(b"...", media_type="image/png")])
+    run(agent.run(["Where did I move?", BinaryContent(b"...", media_type="image/png")]))
     assert OSLO in told[1]
 
 
@@ -82,7 +82,7 @@ def test_a_model_searches_and_remembers(namespace: Any) -> None:  # noqa: ANN401
         return ModelResponse(parts=[TextPart("done")])
 
     agent = Agent(FunctionModel(answer), toolsets=[memory_tools(namespace)])
-    assert agent.run_sync("x").output == "done"
+    assert run(agent.run("x")).output == "done"
     found = next(each for each in results if isinstance(each, list))
     assert found[0]["text"] == OSLO
     assert found[0]["trust"] == "trusted"
@@ -92,16 +92,16 @@ def test_a_model_searches_and_remembers(namespace: Any) -> None:  # noqa: ANN401
 
 def test_the_test_model_calls_every_tool(namespace: Any) -> None:  # noqa: ANN401
     agent = Agent(TestModel(), capabilities=[MnemeMemory(namespace, budget_tokens=0)])
-    assert agent.run_sync("Hello.").output
+    assert run(agent.run("Hello.")).output
     assert len(namespace.list().items) == 1
 
 
 def test_instructions_are_left_out_where_there_is_nothing(namespace: Any) -> None:  # noqa: ANN401
     model = TestModel(call_tools=[])
     agent = Agent(model, instructions=memory_instructions(namespace))
-    agent.run_sync("Hello.")
+    run(agent.run("Hello."))
     assert MnemeMemory(namespace, tools=False).get_toolset() is None
-    result = agent.run_sync(message_history=[ModelRequest(parts=[UserPromptPart("Hi.")])])
+    result = run(agent.run(message_history=[ModelRequest(parts=[UserPromptPart("Hi.")])]))
     assert result.output
 
 
@@ -212,7 +212,7 @@ def test_it_does_what_pydantic_ais_own_store_does(namespace: Any, deletes: str) 
 
 text = st.text(max_size=40)
 images = st.builds(BinaryContent, st.binary(), media_type=st.just("image/png"))
-parts = st.one_of(
+parts: Any = st.one_of(
     st.builds(UserPromptPart, text, timestamp=st.just(EPOCH)),
     st.builds(SystemPromptPart, text, timestamp=st.just(EPOCH)),
     st.builds(ToolReturnPart, text, st.dictionaries(text, text | st.integers() | st.none()), text,
@@ -220,7 +220,7 @@ parts = st.one_of(
     st.builds(UserPromptPart, st.lists(text | images, min_size=1, max_size=3),
               timestamp=st.just(EPOCH)),
 )  # fmt: skip
-answers = st.one_of(
+answers: Any = st.one_of(
     st.builds(TextPart, text),
     st.builds(ThinkingPart, text, signature=text),
     st.builds(ToolCallPart, text, st.dictionaries(text, text), text),
@@ -273,7 +273,7 @@ def test_a_message_too_long_for_metadata_comes_back(namespace: Any) -> None:  # 
 
     async def around() -> None:
         store = MnemeConversations(namespace)
-        said = [ModelRequest(parts=[UserPromptPart(["Look.", image])])]
+        said: list[Any] = [ModelRequest(parts=[UserPromptPart(["Look.", image])])]
         await store.save(Conversation(conversation_id="c", messages=list(said)))
         loaded = await store.load("c")
         assert loaded is not None
