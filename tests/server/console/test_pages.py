@@ -107,7 +107,7 @@ def test_the_timeline_is_paged_without_gaps_or_repeats(
     while path:
         text = pages.get(path).text
         seen += re.findall(r'class="plain" href="/n/nora/memories/([^"]+)"', text)
-        following = re.search(r'rel="next" href="([^"]+)"', text)
+        following = re.search(r'rel="next" class="button" href="([^"]+)"', text)
         path = "/n/nora/timeline" + following[1].replace("&amp;", "&") if following else ""
     assert seen == [cube.id for cube in nora.list(limit=1000).items]
 
@@ -299,6 +299,20 @@ def test_a_key_that_may_only_add_adds_and_reads_nothing(
     assert "It was added." in answer.text
     assert "Dropped" in sample.namespace("inbox").list(limit=1).items[0].text
     assert writer.get("/n/inbox/timeline").status_code == 403
+    assert '<a href="/n/inbox/add">inbox</a>' in writer.get("/").text
+
+
+def test_pages_that_show_texts_want_the_grant_to_read(
+    holder: Callable[..., httpx2.Client], nora: Namespace
+) -> None:
+    cube_id = an_id(nora)
+    blind = holder("add", "update", "forget", "erase", "chat")
+    for path in (f"/memories/{cube_id}/edit", f"/erase?id={cube_id}", f"/memories/{cube_id}"):
+        assert blind.get(f"/n/nora{path}").status_code == 403, path
+    edit = {"version": "9", "text": "no"}
+    assert blind.post(f"/n/nora/memories/{cube_id}/edit", data=edit).status_code == 403
+    assert blind.post("/n/nora/erase", data={"id": cube_id}).status_code == 403
+    assert blind.post("/n/nora/playground", data={"q": "Who?"}).status_code == 403
 
 
 def test_what_happened_on_a_page_is_in_the_audit_log_under_the_keys_name(

@@ -58,14 +58,14 @@ def add(request: Request, ns: str, given: Annotated[AddForm, Form()]) -> Respons
 @router.get("/n/{ns}/memories/{id}/edit")
 def edit_form(request: Request, ns: str, id: str) -> Response:  # noqa: A002
     """A form with the memory as it is."""
-    space = space_of(request, ns, "update")
+    space = space_of(request, ns, "update", "read")
     return _edit_page(request, space, space.get(id))
 
 
 @router.post("/n/{ns}/memories/{id}/edit")
 def edit(request: Request, ns: str, id: str, given: Annotated[EditForm, Form()]) -> Response:  # noqa: A002
     """Write a new version of what was changed; if somebody was first, show both."""
-    space = space_of(request, ns, "update")
+    space = space_of(request, ns, "update", "read")
     before = space.get(id)
     try:
         changes = _changes(before, given)

@@ -24,7 +24,7 @@ _SHOWN: Final = 500
 @router.get("/n/{ns}/erase")
 def preview(request: Request, ns: str, id: str = "", session: str = "") -> Response:  # noqa: A002
     """All that an erasure of a memory, or of a session, would take."""
-    space = space_of(request, ns, "erase")
+    space = space_of(request, ns, "erase", "read")
     return _preview_page(request, space, id, session)
 
 
@@ -38,7 +38,7 @@ def erase(
     reason: Annotated[str, Form()] = "",
 ) -> Response:
     """Erase it, if what was typed fits what goes now."""
-    space = space_of(request, ns, "erase")
+    space = space_of(request, ns, "erase", "read")
     going = space.preview_erase(**_target(id, session))
     if " ".join(confirm.split()).lower() != phrase_of(going):
         said = f"Nothing was erased. Type “{phrase_of(going)}”, as below, to erase what is listed."

@@ -17,12 +17,13 @@ from mneme.server.console.route import pages
 from mneme.server.service import principal_of, service_of
 
 router = pages()
+_SHOWN: Final = tuple(verb for verb in VERBS if verb != "admin")  # admin is for no one place
 _YEAR_S: Final = 365 * 86_400
 
 
 @router.get("/")
 def home(request: Request, go: str = "") -> Response:
-    """The namespaces that the key may read."""
+    """The namespaces that the key opens."""
     principal = principal_of(request)
     if go.strip():
         path = checks.namespace_of(go.strip())
@@ -30,11 +31,10 @@ def home(request: Request, go: str = "") -> Response:
             raise ForbiddenError("this key does not grant 'read' on this namespace")
         return see(f"/n/{in_url(path)}/search")
     known = service_of(request).memory.namespaces()
-    readable = [path for path in known if principal.may("read", path)]
-    if principal.home is not None and principal.home not in readable:
-        readable.append(principal.home)
-    rows = [(path, [v for v in VERBS if principal.may(v, path)]) for path in readable]
-    return page(request, "home.html", rows=rows)
+    if principal.home is not None and principal.home not in known:
+        known.append(principal.home)
+    verbs = {path: [v for v in _SHOWN if principal.may(v, path)] for path in known}
+    return page(request, "home.html", rows=[(path, may) for path, may in verbs.items() if may])
 
 
 @router.post("/theme")

@@ -43,7 +43,7 @@ def playground(request: Request, ns: str, given: Annotated[AskQuery, Query()]) -
 @router.post("/n/{ns}/playground")
 def ask(request: Request, ns: str, given: Annotated[AskForm, Form()]) -> Response:
     """Let the model of this server answer, and show what went into its prompt, and as what."""
-    space = space_of(request, ns, "chat")
+    space = space_of(request, ns, "chat", "read")
     engine = service_of(request).engine
     if engine is None:
         raise InvalidInputError("this server has no model: set serve_model, or attach an engine")

@@ -83,8 +83,10 @@ def pages() -> APIRouter:
     return APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
-def space_of(request: Request, ns: str, verb: str) -> Namespace:
-    """The namespace of a page, if the key grants the verb on it."""
+def space_of(request: Request, ns: str, verb: str, *more: str) -> Namespace:
+    """The namespace of a page, if the key grants the verbs on it; a page that shows reads, too."""
+    for each in more:
+        service_of(request).namespace(principal_of(request), ns, each)
     return service_of(request).namespace(principal_of(request), ns, verb)
 
 
