@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 SHARED ?= ../shared
 
-.PHONY: setup setup-models demo test test-newest test-integrations test-slow check bench clean
+.PHONY: setup setup-models demo serve test test-newest test-integrations test-slow check bench clean
 
 $(BIN)/mneme: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -28,6 +28,14 @@ setup-models: $(VENV)/.models
 demo: $(BIN)/mneme
 	$(BIN)/mneme demo
 
+# The server on a sample conversation; its store is kept between runs.
+$(VENV)/.server: pyproject.toml $(BIN)/mneme
+	$(BIN)/python -m pip install --quiet --editable '.[server,mcp]'
+	touch $(VENV)/.server
+
+serve: $(VENV)/.server
+	$(BIN)/mneme serve --sample
+
 test: setup-models
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
@@ -47,6 +55,8 @@ $(INTEGRATIONS)/.tools: pyproject.toml
 	touch $(INTEGRATIONS)/.tools
 
 test-integrations: $(INTEGRATIONS)/.tools
+	$(INTEGRATIONS)/bin/python -m mypy --cache-dir $(INTEGRATIONS)/.mypy_cache \
+		src/mneme/integrations src/mneme/compat tests/integrations
 	$(INTEGRATIONS)/bin/python -m pytest -p no:asyncio tests/integrations $(wildcard tests/compat) \
 		--cov=mneme.integrations --cov=mneme.compat --cov-config=tests/integrations/coverage.toml \
 		--cov-report=term:skip-covered
