@@ -9,8 +9,8 @@ asks it directly, and through the proxy without memory, reading, writing, and bo
 connections, in an order that changes with each question. Without memory the bytes are compared,
 too.
 Out: benchmarks/results/doors_proxy.json: milliseconds to the first piece of a stream, to its end,
-and of an answer that is no stream (p50, p95); what the proxy adds, question by question; and the
-ratio to the direct way in the same run.
+and of an answer that is no stream (p50, p95); what the proxy adds, question by question; the
+ratio to the direct way in the same run; and what recall alone costs the library, at the same time.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def main() -> int:
         with running(store, env=env) as server:
             others = Others()
             measured = {
-                "stream": compare(url, server, questions, stream=True),
-                "whole": compare(url, server, questions, stream=False),
+                "stream": compare(url, server, questions, store, stream=True),
+                "whole": compare(url, server, questions, store, stream=False),
             }
             share = others.share()
     found = measured | {
@@ -103,11 +103,27 @@ def fill(store: Path, turns: list[Any]) -> None:
         memory.drain()
 
 
-def compare(url: str, server: Any, questions: list[str], *, stream: bool) -> dict[str, Any]:
-    """Each question by each way; the first ones warm up and do not count."""
+def compare(
+    url: str, server: Any, questions: list[str], store: Path, *, stream: bool
+) -> dict[str, Any]:
+    """Each question by each way, and its recall by the library in this process.
+
+    The first questions warm up and do not count.
+    """
+    import mneme
+    from mneme.settings import Settings
+
+    with mneme.open(store, settings=Settings(worker=False, sleep=False)) as memory:
+        return in_turn(url, server, questions, memory.namespace(SPACE), stream=stream)
+
+
+def in_turn(
+    url: str, server: Any, questions: list[str], space: Any, *, stream: bool
+) -> dict[str, Any]:
     base = f"http://127.0.0.1:{server.port}/v1"
     first: dict[str, list[float]] = {way: [] for way in WAYS}
     last: dict[str, list[float]] = {way: [] for way in WAYS}
+    library: list[float] = []
     same = recalled = 0
     with httpx2.Client(timeout=60) as client:
         for number, question in enumerate(questions):
@@ -131,8 +147,16 @@ def compare(url: str, server: Any, questions: list[str], *, stream: bool) -> dic
                     first[way].append(begin)
                     last[way].append(end)
                     recalled += way == "read" and said.get("x-mneme-recalled", "0").isdigit()
+            begun = time.perf_counter()
+            space.recall(question)
+            if number >= WARM:
+                library.append((time.perf_counter() - begun) * 1e3)
             same += bodies["direct"] == bodies["off"]
     found = {"same_bytes_without_memory": f"{same} of {len(questions)}", "recalled": recalled}
+    found["library_recall_ms"] = {
+        "p50": round(percentile(library, 50), 2),
+        "p95": round(percentile(library, 95), 2),
+    }
     if stream:
         found["first_piece_ms"] = table(first)
     return found | {"whole_ms": table(last)}

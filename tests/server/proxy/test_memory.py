@@ -56,11 +56,14 @@ def test_memory_is_added_and_the_exchange_is_kept(
     assert int(headers["x-mneme-tokens"]) == EstimatedCounter().count(system) <= 1500
     assert headers["x-mneme-remembered"] == ("at-end" if stream else "yes")
     assert "Vågen" not in str(headers)
-    kept = alice.list(filters={"metadata.exchange": headers["x-mneme-exchange"]}).items
+    named = {"metadata.exchange": headers["x-mneme-exchange"]}
+    kept = alice.list(filters=named).items
     assert [(cube.role, cube.text, cube.session) for cube in kept] == [
         ("user", ASK["content"], "s1"),
         ("assistant", ASK["content"], "s1"),
     ]
+    listed = raw.get("/namespaces/alice/memories", params={"filters": json.dumps(named)})
+    assert [each["id"] for each in listed.json()["items"]] == [cube.id for cube in kept]
 
 
 def test_the_exchange_is_kept_before_the_stream_ends(

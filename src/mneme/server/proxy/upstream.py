@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _HOP: Final = frozenset(
     {
         "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
-        "te", "trailer", "transfer-encoding", "upgrade",
+        "te", "trailer", "transfer-encoding", "upgrade",  # codespell:ignore te
     }
 )  # fmt: skip
 _NOT_SENT: Final = _HOP | {
