@@ -48,13 +48,15 @@ CONVERSATION: list[BaseMessage] = [
         response_metadata={"model": "m", "logprobs": [-0.1, None]},
     ),
     ToolMessage("wet", tool_call_id="c1", artifact={"mm": [1.5, 2]}, status="error"),
-    FunctionMessage("wet", name="weather"),
+    FunctionMessage(content="wet", name="weather"),
     AIMessage([{"type": "text", "text": "Yes."}, {"type": "text", "text": "Take a coat."}]),
     HumanMessage([{"type": "text", "text": "What is this?"}, PICTURE]),
     HumanMessage([PICTURE]),
-    ChatMessage("No.", role="critic"),
+    ChatMessage(content="No.", role="critic"),
     RemoveMessage(id="h1"),
-    AIMessageChunk("par", tool_call_chunks=[{"name": "f", "args": "{", "id": "c", "index": 0}]),
+    AIMessageChunk(
+        content="par", tool_call_chunks=[{"name": "f", "args": "{", "id": "c", "index": 0}]
+    ),
     HumanMessage("Is it raining in Bergen?"),
     HumanMessage("Is it raining in Bergen?"),
 ]
@@ -218,7 +220,7 @@ def test_documents_say_where_they_are_from_and_how_far_to_trust_them(namespace: 
     namespace.add("Ada was seen in Lima.", session="s2", role="tool")
     retriever = MnemeRetriever(namespace=namespace, search={"filters": {"trust": "trusted"}})
     (document,) = retriever.invoke("Where is Ada?")
-    cube = namespace.get(document.id)
+    cube = namespace.get(str(document.id))
     assert document.page_content == "Ada moved to Oslo."
     assert {"score", "recorded_at", "version"} < document.metadata.keys()
     assert document.metadata["event_at"] == "2026-03-20T00:00:00+00:00"

@@ -156,7 +156,7 @@ def test_it_joins_a_system_message_that_is_there(namespace: Namespace) -> None:
     memory = MnemeMemory(namespace=namespace)
     memory.put_messages([CONVERSATION[0], ChatMessage(role="user", content="Which boat?")])
     first, _ = memory.get()
-    assert [block.text for block in first.blocks][1] == "You plan trips."
+    assert first.blocks[1] == TextBlock(text="You plan trips.")
     assert memory.get_all()[0] == CONVERSATION[0]
 
 

@@ -61,7 +61,7 @@ class MnemeSession:
         clock: Clock | None = None,
     ) -> None:
         self.session_id = session_id
-        self.session_settings = SessionSettings() if session_settings is None else session_settings
+        self.session_settings: SessionSettings | None = session_settings or SessionSettings()
         self._transcript = Transcript(
             namespace, session_id, name=_NAME, deletes=deletes, infer=infer, clock=clock
         )
