@@ -376,3 +376,87 @@ def test_signatures_are_mem0ais(name: str, call: str) -> None:
         ]
 
     assert shown(ours) == shown(theirs)
+
+
+class Letters:
+    """An embedder for mem0ai: how often each letter occurs."""
+
+    def embed(self, text: str, memory_action: str | None = None) -> list[float]:
+        return [0.1 + text.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"]
+
+
+def masked(value: Any, ids: dict[str, str]) -> Any:  # noqa: ANN401 (JSON)
+    """What two memories must have in common: ids by their order, times and scores by type."""
+    if isinstance(value, dict):
+        loose = {"created_at", "updated_at", "score"}
+        return {
+            name: type(each).__name__ if name in loose else masked(each, ids)
+            for name, each in value.items()
+            if not (name == "id" and "event" in value and "memory_id" in value)
+        }
+    if isinstance(value, list):
+        return [masked(each, ids) for each in value]
+    is_id = isinstance(value, str) and len(value) == 36 and value.count("-") == 4
+    return ids.setdefault(value, f"id {len(ids)}") if is_id else value
+
+
+def played(memory: Any) -> list[Any]:  # noqa: ANN401 (mem0ai's Memory, or ours)
+    """What a program sees that uses a memory."""
+    said = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": CELLO, "name": "Ada"},
+        {"role": "assistant", "content": "How nice."},
+    ]
+    seen = [memory.add(said, user_id=" alice ", infer=False, metadata={"a": 1}, run_id="r1")]
+    first, second = (each["id"] for each in seen[0]["results"])
+    seen.append(
+        memory.add(OSLO, user_id="bob", agent_id=7, infer=False, expiration_date="2099-01-01")
+    )
+    seen.append(memory.update(first, "I play the flute.", metadata={"b": [2], "user_id": "eve"}))
+    seen.append(memory.update(second, metadata={"c": 3}))
+    seen += [memory.get(first), memory.get(second), memory.get("nothing")]
+    seen += [memory.history(first), memory.history(second), memory.history("nothing")]
+    for filters in ({"user_id": "alice"}, {"agent_id": "7"}, {"run_id": "r1", "user_id": "alice"}):
+        found = memory.get_all(filters=filters)
+        seen.append(sorted(found["results"], key=lambda each: str(each["memory"])))
+        found = memory.search("flute", filters=filters, threshold=0.0)
+        seen.append(sorted(found["results"], key=lambda each: str(each["memory"])))
+    seen.append(memory.search("flute", filters={"user_id": "alice"}, top_k=1)["results"])
+    seen += [memory.delete(first), memory.get(first)]
+    seen += [memory.delete_all(user_id="alice"), memory.get_all(filters={"user_id": "alice"})]
+    for wrong in (
+        lambda: memory.delete(first),
+        lambda: memory.update(first, text="x"),
+        lambda: memory.update(second),
+        lambda: memory.delete_all(),
+        lambda: memory.search("x"),
+        lambda: memory.search("", filters=ALICE),
+        lambda: memory.search("x", filters=ALICE, threshold=3),
+        lambda: memory.search("x", user_id="alice"),
+        lambda: memory.get_all(filters={"a": 1}),
+        lambda: memory.get_all(filters=ALICE, top_k=-1),
+        lambda: memory.add("x", user_id="a b"),
+        lambda: memory.add("x", user_id="a", expiration_date="soon"),
+        lambda: memory.search("x", filters=ALICE | {"OR": []}),
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            wrong()  # type: ignore[no-untyped-call]
+    seen.append(memory.reset())
+    seen.append(memory.get_all(filters={"user_id": "bob"}))
+    return seen
+
+
+@pytest.mark.filterwarnings("ignore")  # of mem0ai and its store
+def test_a_program_sees_what_mem0ai_shows(memory: MemoryOS, tmp_path: Path) -> None:
+    real = pytest.importorskip("mem0", reason="mem0ai is not installed")
+    pytest.importorskip("chromadb", reason="mem0ai has no store here")
+    config = {
+        "vector_store": {"provider": "chroma", "config": {"path": str(tmp_path / "chroma")}},
+        "embedder": {"provider": "openai", "config": {"api_key": "none"}},
+        "llm": {"provider": "openai", "config": {"api_key": "none"}},
+        "history_db_path": str(tmp_path / "history.db"),
+    }
+    with real.Memory.from_config(config) as theirs:
+        theirs.embedding_model = Letters()
+        expected = masked(played(theirs), {})
+    assert masked(played(Memory.over(memory)), {}) == expected
