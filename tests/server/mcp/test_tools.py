@@ -113,7 +113,7 @@ def test_a_long_text_comes_in_parts(talk: Talk, alice: Namespace) -> None:
 @pytest.mark.parametrize(
     ("tool", "given", "error", "says"),
     [
-        ("search_memory", {"query": "x", "limt": 3}, "UnknownArgumentError", "'limit'"),
+        ("search_memory", {"query": "x", "limits": 3}, "UnknownArgumentError", "'limit'"),
         ("search_memory", {"query": "x", "limit": 101}, "InvalidInputError", "limit"),
         ("search_memory", {"query": "x", "limit": "3"}, "InvalidInputError", "limit"),
         ("search_memory", {}, "InvalidInputError", "query"),
