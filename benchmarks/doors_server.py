@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -79,15 +78,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--loop", default="auto", help="of uvicorn: auto, asyncio or uvloop")
-    parser.add_argument("--http", default="auto", help="of uvicorn: auto, h11 or httptools")
     parser.add_argument("--threads", type=int, default=0, help="that answer; 0: as the server says")
     parser.add_argument("--switch-interval-s", type=float, default=0.0, help="0: Python's own")
     options = parser.parse_args()
 
-    import uvicorn
-
     import mneme
     from mneme.server.app import create_app
+    from mneme.server.listening import Listening, bind, config_of
     from mneme.server.service import Service
     from mneme.settings import Settings
 
@@ -97,12 +94,10 @@ def main() -> int:
     with mneme.open(options.store, settings=settings) as memory:
         key, _ = memory.make_key("benchmark", namespaces=["*"], verbs=["*", "admin"])
         app = create_app(Service(memory=memory, settings=settings))
-        listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        config = uvicorn.Config(
-            app, log_level="warning", loop=options.loop, http=options.http, access_log=False
-        )
-        server = uvicorn.Server(config)
+        listening = bind("127.0.0.1", 0)
+        config = config_of(app, settings)
+        config.loop = options.loop
+        server = Listening(config)
         if options.threads:
             app.add_middleware(Threads, count=options.threads)
         said = {"port": listening.getsockname()[1], "key": key}

@@ -16,6 +16,7 @@ from mneme.server.proxy.refused import OpenAIErrors
 from mneme.server.proxy.route import router as proxy_router
 from mneme.server.routes import add_routes, measure
 from mneme.server.sessions import Sessions
+from mneme.server.turns import Turns
 
 if TYPE_CHECKING:
     from mneme.server.service import Service
@@ -31,6 +32,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    app.state.turns = Turns(service.settings)
     app.add_exception_handler(MnemeError, answer_error)
     add_routes(app)
     app.include_router(proxy_router)

@@ -8,11 +8,16 @@ from mneme.core.plain import plain
 from mneme.server.routes.common import PREFIX, Readable, Updatable, answer, router_of, says
 from mneme.server.shapes import records
 from mneme.server.shapes.bodies import FeedbackBody, RecallBody, SearchBody
+from mneme.server.turns import TO_RECALL, TO_SEARCH
 
 router = router_of("finding", PREFIX)
 
 
-@router.post("/search", **says("search", "Find memories", records.Hits, means="Best first."))
+@router.post(
+    "/search",
+    dependencies=[TO_SEARCH],
+    **says("search", "Find memories", records.Hits, means="Best first."),
+)
 def search(space: Readable, body: SearchBody) -> JSONResponse:
     """The memories that answer a question best, by meaning and by words, best first."""
     return answer({"hits": space.search(**body.given())})
@@ -20,6 +25,7 @@ def search(space: Readable, body: SearchBody) -> JSONResponse:
 
 @router.post(
     "/recall",
+    dependencies=[TO_RECALL],
     **says("recall", "Make a context for a prompt", records.Context, means="Within the budget."),
 )
 def recall(space: Readable, body: RecallBody) -> JSONResponse:
