@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 
 import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from mneme import Namespace
+from mneme.server.shapes.fields import TEXT, Text
 
 ALICE = "/v1/namespaces/alice"
 MEMORIES = ALICE + "/memories"
@@ -46,6 +49,7 @@ def test_what_is_no_json_is_a_bad_request(http: httpx2.Client, body: bytes) -> N
         b'{"content": "x", "priority": Infinity}',
         b'{"content": "x", "metadata": ' + b'{"a":' * 700 + b"1" + b"}" * 701,
         b'{"content": "x", "metadata": ' + b"[" * 700 + b"]" * 700 + b"}",
+        b'{"content": "x", "metadata": [1]}',
         b'{"content": " "}',
         b'{"content": []}',
         b'{"content": [7]}',
@@ -149,3 +153,31 @@ def test_no_json_makes_the_server_fail(http: httpx2.Client, route: str, body: ob
     assert answer.status_code < 500 or answer.json()["error"] == "BackendUnavailableError"
     if answer.status_code >= 400:
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"query": "x", "types": [0] * 100_000},
+        {"query": "x", "filters": {"type": {"in": [0] * 2000}}},
+        {"query": "x", **{f"field {n}": n for n in range(2000)}},
+    ],
+)
+def test_many_faults_are_answered_in_few_words(
+    http: httpx2.Client, body: dict[str, object]
+) -> None:
+    assert len(http.post(f"{ALICE}/search", json=body).content) < 1000
+
+
+@pytest.mark.parametrize("point", range(0, 0x3100, 0x100))
+def test_a_text_fits_the_schema_just_when_the_library_takes_it(point: int) -> None:
+    fits = TypeAdapter(Text)
+    for character in map(chr, range(point, point + 0x100)):
+        taken = bool(character.strip()) and character != "\0"
+        assert bool(re.match(TEXT, character)) == taken
+        try:
+            fits.validate_python(character)
+        except ValidationError:
+            assert not taken
+        else:
+            assert taken

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi.openapi.utils import get_openapi
 
 from mneme.server.shapes.dialect import describe_dialect
-from mneme.server.shapes.fields import FILTERS_SCHEMA
+from mneme.server.shapes.fields import ANY_JSON, FILTERS_SCHEMA, JSON_SCHEMA
 from mneme.server.shapes.problems import Problem, refusals
 from mneme.server.streaming import MEDIA_TYPE as EVENTS
 
@@ -75,10 +75,13 @@ def _page(app: FastAPI) -> Page:
         for operation in methods.values():
             _complete(operation)
     refused = {f"Refused{status}": said for status, said in refusals().items()}
-    named = {f"{_PARTS}schemas/Filters": FILTERS_SCHEMA}
+    named: dict[str, Page] = {
+        f"{_PARTS}schemas/Filters": FILTERS_SCHEMA,
+        f"{_PARTS}schemas/Json": ANY_JSON,
+    }
     named |= {f"{_PARTS}responses/{name}": said for name, said in refused.items()}
     page: Page = _with_names(made, named)
-    page["components"]["schemas"]["Filters"] = FILTERS_SCHEMA
+    page["components"]["schemas"] |= {"Filters": FILTERS_SCHEMA, "Json": JSON_SCHEMA}
     page["components"]["responses"] = refused
     return page
 

@@ -65,7 +65,7 @@ def _in_words(fault: dict[str, Any]) -> str:
         return f"{_path(names)}: is empty, or holds a character that it does not take"
     if fault["type"] == "extra_forbidden":
         return f"{_path(names[:-1]) or place} has no field {str(names[-1])!r:.80}"
-    return f"{_path(names) or place}: {fault['msg']}"
+    return f"{_path(names) or place}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def _path(names: list[Any]) -> str:

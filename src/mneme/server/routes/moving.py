@@ -45,7 +45,7 @@ def export(space: Exportable) -> StreamingResponse:
 
     The last line holds a checksum: a file that was cut is refused by an import.
     """
-    with TemporaryDirectory(prefix="mneme-export-") as folder:
+    with TemporaryDirectory(prefix="mneme-download-") as folder:
         path = Path(folder) / "cubes.jsonl"
         count = space.export(path)
         size, file = path.stat().st_size, path.open("rb")

@@ -13,7 +13,8 @@ from mneme.server.shapes.fields import (
     WHOLE,
     Filters,
     Id,
-    Kind,
+    Ids,
+    Kinds,
     Labels,
     Limit,
     Metadata,
@@ -23,10 +24,12 @@ from mneme.server.shapes.fields import (
     Role,
     Share,
     SomeFilters,
+    SomeIds,
     Target,
     Text,
     Tokens,
     Type,
+    Types,
     Version,
 )
 
@@ -73,12 +76,12 @@ class Message(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     role: Role = "user"
-    content: Text | Annotated[list[Part], Field(min_length=1)]
+    content: Text | Annotated[list[Part], Field(min_length=1, fail_fast=True)]
     name: Name | None = None
     at: Moment | None = None
 
 
-Said = Text | Message | Annotated[list[Text | Message], Field(min_length=1)]
+Said = Text | Message | Annotated[list[Text | Message], Field(min_length=1, fail_fast=True)]
 _DOCUMENTS: Final = {
     "if": {"properties": {"type": {"const": "document"}}, "required": ["type"]},
     "then": {"properties": {"content": {"type": "string"}}},
@@ -125,8 +128,8 @@ class SearchBody(Body):
     query: Text
     limit: Limit = 10
     mode: Literal["hybrid", "lexical", "dense"] = "hybrid"
-    types: list[Type] | None = None
-    kinds: list[Kind] = ["plaintext"]
+    types: Types | None = None
+    kinds: Kinds = ["plaintext"]
     session: Name | None = None
     since: Moment | None = None
     until: Moment | None = None
@@ -150,7 +153,7 @@ class RecallBody(Body):
     now: Moment | None = None
     valid_at: Moment | None = None
     as_of: Moment | None = None
-    types: list[Type] | None = None
+    types: Types | None = None
 
 
 class UpdateBody(Body):
@@ -212,10 +215,8 @@ class FeedbackBody(Body):
 
     model_config = _shown(*examples.FEEDBACK)
     call = "feedback()"
-    hits_or_ids: Annotated[list[Id], Field(min_length=1)] | Id = Field(
-        description="Ids of the memories that were shown."
-    )
-    used: bool | list[Id] = Field(description="Whether all of them helped, or those that did.")
+    hits_or_ids: SomeIds | Id = Field(description="Ids of the memories that were shown.")
+    used: bool | Ids = Field(description="Whether all of them helped, or those that did.")
     query: Text | None = None
 
 
@@ -259,13 +260,17 @@ class ChatMessage(BaseModel):
     content: Text
 
 
+Talk = Text | ChatMessage | Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True)]
+
+
 class ChatBody(Body):
     """A question, or a conversation whose last message is the user's."""
 
     model_config = _shown(*examples.CHAT)
     call = "chat()"
     messages: Annotated[
-        Text | ChatMessage | Annotated[list[ChatMessage], Field(min_length=1)], AS_IT_CAME
+        Text | ChatMessage | Annotated[list[ChatMessage], Field(min_length=1, fail_fast=True)],
+        AS_IT_CAME,
     ]
     session: Name | None = None
     budget_tokens: Tokens = 1500

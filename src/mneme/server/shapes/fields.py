@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, WrapValidator
-from typing_extensions import TypeAliasType
+from pydantic import BeforeValidator, Field, WithJsonSchema, WrapValidator
 
 from mneme.core.filters import OPERATORS, TEXT_FIELDS, TIME_FIELDS
 
@@ -72,17 +71,38 @@ Type = Literal[
 Kind = Literal["plaintext", "activation", "parametric"]
 Role = Literal["user", "assistant", "system", "tool"]
 Origin = Literal["user", "assistant", "tool", "document", "derived"]
+Types = Annotated[
+    list[Type], Field(fail_fast=True)
+]  # one fault is enough of a list that has no end
+Kinds = Annotated[list[Kind], Field(fail_fast=True)]
+Ids = Annotated[list[Id], Field(fail_fast=True)]
+SomeIds = Annotated[list[Id], Field(min_length=1, fail_fast=True)]
 
-_Plain = Annotated[str, StringConstraints(pattern=_NO_NUL)]
-_Whole = Annotated[int, Field(ge=-_INT64, le=_INT64)]
-_Number = Annotated[float, Field(allow_inf_nan=False)]
-Json = TypeAliasType("Json", "bool | _Whole | _Number | _Plain | list[Json] | _Object | None")
-_Object = TypeAliasType("_Object", "dict[_Plain, Json]")
-Metadata = Annotated[
-    dict[_Plain, Json],
-    AS_IT_CAME,  # an integer beyond 64 bits stays one, and is refused
-    Field(description="The caller's own JSON object: at most 32 levels deep and 64 KiB."),
-]
+# The library checks metadata, whatever its size; put by reference in openapi.py.
+ANY_JSON: Final = {"description": "Any JSON; integers within 64 bits, strings without NUL."}
+_ANY_JSON_REF: Final = {"$ref": "#/components/schemas/Json"}
+JSON_SCHEMA: Final[dict[str, Any]] = ANY_JSON | {
+    "anyOf": [
+        {"type": "boolean"},
+        {"type": "integer", "minimum": -_INT64, "maximum": _INT64},
+        {"type": "number"},
+        {"type": "string", "pattern": _NO_NUL},
+        {"type": "null"},
+        {"type": "array", "items": _ANY_JSON_REF},
+        {
+            "type": "object",
+            "propertyNames": {"pattern": _NO_NUL},
+            "additionalProperties": _ANY_JSON_REF,
+        },
+    ]
+}
+_METADATA_SCHEMA: Final = {
+    "description": "The caller's own JSON object: at most 32 levels deep and 64 KiB.",
+    "type": "object",
+    "propertyNames": {"pattern": _NO_NUL},
+    "additionalProperties": ANY_JSON,
+}
+Metadata = Annotated[dict[str, Any], WithJsonSchema(_METADATA_SCHEMA)]
 
 
 def _whole(value: object) -> object:
@@ -151,4 +171,4 @@ FILTERS_SCHEMA: Final = _filters_schema()
 Filters = Annotated[dict[str, Any], WithJsonSchema(FILTERS_SCHEMA)]
 SOME_FILTERS_SCHEMA: Final = FILTERS_SCHEMA | {"minProperties": 1}
 SomeFilters = Annotated[dict[str, Any], Field(min_length=1), WithJsonSchema(SOME_FILTERS_SCHEMA)]
-Target = Id | Annotated[list[Id], Field(min_length=1)]
+Target = Id | SomeIds

@@ -213,7 +213,7 @@ class Reply(BaseModel):
     text: str
     plan: list[PlanItem]
     timings: Timings
-    context: Context | dict[str, Any]
+    context: Context
     session: str | None
 
 
