@@ -211,7 +211,7 @@ def test_what_is_no_id_is_refused(space: Space, wrong: str) -> None:
 
 def test_unknown_arguments_are_refused(space: Space) -> None:
     with pytest.raises(UnknownArgumentError, match="'limit'"):
-        space.search("x", limt=3)  # type: ignore[call-arg]
+        space.search("x", limits=3)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         space.add("x", sesion="s")  # type: ignore[call-arg]
 

@@ -1,12 +1,19 @@
 """What concerns the whole server, who may ask, and both ways to call."""
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
 
 import mneme
-from mneme import BackendUnavailableError, CubeNotFoundError, ForbiddenError, InvalidInputError
+from mneme import (
+    BackendUnavailableError,
+    CubeNotFoundError,
+    ForbiddenError,
+    InvalidInputError,
+    MissingDependencyError,
+)
 from mneme.app.memory import MemoryOS
 from mneme.client import AsyncClient, AsyncRemoteNamespace, Client, RemoteNamespace
 from mneme.testing.chat_server import KEY, running_chat_server
@@ -121,3 +128,18 @@ def test_the_servers_model_answers_from_memory(memory: MemoryOS) -> None:
             assert [each.cube_id for each in reply.plan] == [carrier.id]
             assert [each.role for each in space.list(session="s1").items] == ["user", "assistant"]
             space.demote(book.id)
+
+
+def test_without_httpx2_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    for kind in (Client, AsyncClient):
+        with pytest.raises(MissingDependencyError, match=r"mneme\[client\]"):
+            kind("http://127.0.0.1:1")
+
+
+def test_a_key_is_never_shown(door: Door) -> None:
+    with Client(door.url, door.key) as client:
+        assert door.key not in repr(client) + repr(client.namespace("a"))
+    with Client(door.url, "mneme_wrong") as client, pytest.raises(ForbiddenError) as refused:
+        client.namespaces()
+    assert "mneme_wrong" not in str(refused.value)

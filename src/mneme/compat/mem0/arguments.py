@@ -107,6 +107,12 @@ def check_threshold(threshold: object) -> None:
         raise InvalidInputError(f"Invalid threshold: {threshold}. Must be between 0 and 1.")
 
 
+def check_flag(value: object, name: str) -> None:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{name} takes true or false, not {value!r:.80}")
+
+
 def check_kind(memory_type: object, agent_id: object, prompt: object) -> None:
     """What `add` of mem0 has a model do, and is not done here."""
     if prompt is not None:

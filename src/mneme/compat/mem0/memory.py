@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mneme.compat.mem0.arguments import (
     check_count,
+    check_flag,
     check_kind,
     check_threshold,
     query_of,
@@ -285,6 +286,7 @@ class Memory:
         refuse_more("search", kwargs, ("top_k", "filters", "threshold", "explain"))
         check_count(top_k, most=_MOST)
         check_threshold(threshold)
+        check_flag(rerank, "rerank")
         wanted, entities = wanted_of(filters)
         question = query_of(query)
         asked = {
