@@ -75,7 +75,7 @@ def test_what_does_not_fit_is_unprocessable_and_keeps_nothing(
 def test_an_unknown_field_is_refused_and_the_nearest_named(http: httpx2.Client) -> None:
     for path, body, near in (
         ("memories", {"content": "x", "sesion": "s1"}, "session"),
-        ("search", {"query": "x", "limt": 3}, "limit"),
+        ("search", {"query": "x", "sesion": "s1"}, "session"),
         ("forget", {"targets": "x"}, "target"),
     ):
         said = refused(http.post(f"{ALICE}/{path}", json=body), 422, "UnknownArgumentError")
