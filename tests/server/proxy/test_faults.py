@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -327,3 +328,31 @@ def test_a_large_tool_result_is_not_half_kept(raw: httpx2.Client, alice: Namespa
 
 def test_the_door_closes_what_it_opened(door: Door, raw: httpx2.Client) -> None:
     assert raw.post("/chat/completions", content=_body()).status_code == 200
+
+
+def test_many_streams_at_once_of_which_half_are_left(
+    door: Door, key: str, upstream: UpstreamServer, alice: Namespace
+) -> None:
+    upstream.word_s = 0.1
+
+    async def one(client: openai.AsyncOpenAI, number: int) -> str:
+        said: list[Any] = [{"role": "user", "content": f"Say the number {number} to me, slowly."}]
+        create: Any = client.chat.completions.create
+        stream = await create(model="echo", messages=said, stream=True)
+        heard = ""
+        async for chunk in stream:
+            heard += chunk.choices[0].delta.content or ""
+            if number % 2:
+                await stream.close()
+                return ""
+        return heard
+
+    async def all_of_them() -> list[str]:
+        url = f"{door.url}/v1"
+        async with openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0) as client:
+            return await asyncio.gather(*(one(client, number) for number in range(24)))
+
+    heard = asyncio.run(all_of_them())
+    assert heard[::2] == [f"Say the number {n} to me, slowly." for n in range(0, 24, 2)]
+    kept = sorted(cube.text for cube in alice.list().items)
+    assert kept == sorted(2 * heard[::2])

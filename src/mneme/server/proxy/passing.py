@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from starlette.types import Receive, Scope, Send
 
@@ -29,11 +31,9 @@ async def while_there(receive: Receive, work: Callable[[], Awaitable[Response]])
         work: Gives the response.
     """
     made: Response = Response(status_code=_LEFT)
-    async with anyio.create_task_group() as group:
-        group.start_soon(_watch, receive, group.cancel_scope)
+    with _while_there(receive):
         made = await work()
-        group.cancel_scope.cancel()
-    return made
+    return made  # noqa: RET504 (the first one, where the client left)
 
 
 class Passing(Response):
@@ -56,10 +56,8 @@ class Passing(Response):
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send all of it, as long as the client is there."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(_watch, receive, group.cancel_scope)
+        with _while_there(receive):
             await self._send(send)
-            group.cancel_scope.cancel()
 
     async def _send(self, send: Send) -> None:
         try:
@@ -78,6 +76,17 @@ class Passing(Response):
             with anyio.CancelScope(shield=True):
                 await self._chunks.aclose()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@contextmanager
+def _while_there(receive: Receive) -> Iterator[None]:
+    """Cancel what is done within when the client leaves; its own errors pass as they are."""
+    with anyio.CancelScope() as scope:
+        watcher = asyncio.ensure_future(_watch(receive, scope))
+        try:
+            yield
+        finally:
+            watcher.cancel()
 
 
 async def _watch(receive: Receive, scope: anyio.CancelScope) -> None:
