@@ -2,8 +2,8 @@
 
     python benchmarks/doors_keys.py
 
-Microseconds of CPU time of one look-up in a store with 1, 100 and 1,000 keys: of a good key, of one of an
-unknown id, of one with a wrong secret, and of a browser's session. Writes
+Microseconds of CPU time of one look-up in a store with 1, 100 and 1,000 keys: of a good key, of one
+of an unknown id, of one with a wrong secret, and of a browser's session. Writes
 benchmarks/results/doors_keys.json.
 """
 

@@ -30,7 +30,7 @@ def main() -> int:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="mneme-kills-") as folder:
         words = [sys.executable, str(CHILD), folder, str(asked.seed), str(asked.kills)]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
     result = {
         "what": "mneme serve is killed with SIGKILL while six clients add memories over HTTP",
         "command": f"python benchmarks/doors_kills.py --kills {asked.kills} --seed {asked.seed}",

@@ -85,7 +85,11 @@ class Sessions:
 
 
 def keep_in(response: Response, request: HTTPConnection, session: str) -> None:
-    """Let the browser keep a session: out of reach of scripts and of other sites."""
+    """Let the browser keep a session: out of reach of scripts and of other sites.
+
+    Whoever says that a proxy spoke https to the browser is believed: it makes the cookie stricter.
+    """
+    said = request.headers.get("x-forwarded-proto", "")
     response.set_cookie(
         COOKIE,
         session,
@@ -93,7 +97,7 @@ def keep_in(response: Response, request: HTTPConnection, session: str) -> None:
         path="/",
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure="https" in {request.url.scheme, said},
     )
 
 
