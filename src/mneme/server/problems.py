@@ -77,6 +77,11 @@ def problem(
 async def answer_error(_request: Request, error: Exception) -> JSONResponse:
     """What a client sees of an error of Mneme."""
     assert isinstance(error, errors.MnemeError)
+    return problem_of(error)
+
+
+def problem_of(error: errors.MnemeError) -> JSONResponse:
+    """An error of Mneme as a problem."""
     values = {name: plain(value) for name, value in vars(error).items() if name != "message"}
     more = {"values": values} if values else {}  # what the error carries: a client's carries it too
     return problem(status_of(error), str(error), error=type(error).__name__, **more)

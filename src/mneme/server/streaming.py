@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 
 from mneme.core.errors import MnemeError
 from mneme.core.plain import plain
-from mneme.server.problems import problem, status_of
+from mneme.server.problems import problem_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 MEDIA_TYPE: Final = "text/event-stream"
 BEAT_S: Final = 15.0  # of silence, after which a comment keeps proxies from closing
 BEAT: Final = b": still here\n\n"
-_END: Final = ""
+_END: Final = "end"  # these two are no events
+_SILENCE: Final = "silence"
 
 Event = tuple[str, Any]
 
@@ -81,7 +82,7 @@ async def told(work: Callable[[Callable[[str], None]], object], last: str) -> Re
     first = await queue.get()
     if first[0] == "error":
         await asyncio.wait([task])
-        return _refused(first[1])
+        return problem_of(first[1])
     return as_events(_events(queue, first, task, gone))
 
 
@@ -91,19 +92,23 @@ async def _events(
     try:
         name, data = first
         while name != _END:
-            yield event(name, _body_of(data) if name == "error" else data)
-            waited = asyncio.ensure_future(queue.get())
-            while not (await asyncio.wait([waited], timeout=BEAT_S))[0]:
+            if name != _SILENCE:
+                yield event(name, data if name != "error" else _said(data))
+            name, data = await _next(queue)
+            if name == _SILENCE:
                 yield BEAT
-            name, data = waited.result()
         await task
     finally:
         gone.set()
 
 
-def _refused(error: MnemeError) -> Response:
-    return problem(status_of(error), str(error), error=type(error).__name__)
+async def _next(queue: asyncio.Queue[Event]) -> Event:
+    try:
+        async with asyncio.timeout(BEAT_S):
+            return await queue.get()
+    except TimeoutError:
+        return _SILENCE, None
 
 
-def _body_of(error: MnemeError) -> Any:  # noqa: ANN401 (JSON)
-    return json.loads(bytes(_refused(error).body))
+def _said(error: MnemeError) -> Any:  # noqa: ANN401 (JSON)
+    return json.loads(bytes(problem_of(error).body))
