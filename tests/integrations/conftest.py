@@ -8,6 +8,8 @@ rest of Mneme. Elsewhere they skip, each saying what is not installed.
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import itertools
 import sys
 import tempfile
@@ -75,6 +77,14 @@ def no_network() -> Iterator[Wall]:
     _WALL.stands = True
     yield _WALL
     _WALL.stands = False
+    _close_loops()
+
+
+def _close_loops() -> None:
+    """Frameworks leave the event loops of their synchronous calls to the end of the process."""
+    for each in gc.get_objects():
+        if issubclass(type(each), asyncio.BaseEventLoop) and not each.is_running():
+            each.close()
 
 
 @pytest.fixture(params=["library", "client"])

@@ -165,10 +165,10 @@ def store(namespace: Namespace, clock: HandClock) -> MnemeStore:
 
 
 def test_the_everyday_verbs(store: MnemeStore) -> None:
-    store.put(("users", "ada"), "boat", {"name": "Fram", "built": 1892})
+    store.put(("users", "ada"), "boat", {"name": "Vega", "built": 1892})
     first = store.get(("users", "ada"), "boat")
     assert first is not None
-    assert first.value == {"name": "Fram", "built": 1892}
+    assert first.value == {"name": "Vega", "built": 1892}
     assert first.created_at == first.updated_at
     store.put(("users", "ada"), "boat", {"name": "Gjøa"})
     second = store.get(("users", "ada"), "boat")
@@ -196,7 +196,7 @@ def test_the_asynchronous_verbs_do_the_same(store: MnemeStore) -> None:
 
 
 def test_a_query_finds_what_is_meant_within_its_prefix(store: MnemeStore) -> None:
-    said = {"boat": "The boat Fram lies in Oslo.", "cat": "The cat is grey.", "tea": "Tea at four."}
+    said = {"boat": "The boat Vega lies in Oslo.", "cat": "The cat is grey.", "tea": "Tea at four."}
     for key, text in said.items():
         store.put(("users", "ada"), key, {"text": text, "kind": key})
     store.put(("users", "bo"), "boat", {"text": "The boat of Bo lies in Rome."})
@@ -242,9 +242,9 @@ def test_what_is_not_indexed_is_not_found_by_meaning_but_kept(namespace: Namespa
 def test_texts_are_what_people_read(namespace: Namespace) -> None:
     store = MnemeStore(namespace)
     store.put(("a",), "1", {"text": "Ada sails."})
-    store.put(("a",), "2", {"who": "Ada", "has": {"boats": [1, "Fram"]}, "no": None})
+    store.put(("a",), "2", {"who": "Ada", "has": {"boats": [1, "Vega"]}, "no": None})
     texts = [cube.text for cube in namespace.list(types=("note",)).items]
-    assert texts == ["Ada sails.", "who: Ada\nhas.boats: 1\nhas.boats: Fram"]
+    assert texts == ["Ada sails.", "who: Ada\nhas.boats: 1\nhas.boats: Vega"]
     (found,) = namespace.search("Who sails?", types=("note",), limit=1)
     assert found.cube.text == "Ada sails."
 
@@ -359,7 +359,7 @@ def test_a_graph_remembers_between_its_runs(namespace: Namespace) -> None:
     graph.add_edge(START, "respond")
     graph.add_edge("respond", END)
     app = graph.compile(store=MnemeStore(namespace))
-    start: Any = {"said": "My boat is called Fram.", "answer": ""}
+    start: Any = {"said": "My boat is called Vega.", "answer": ""}
     again: Any = {"said": "What is my boat called?", "answer": ""}
     assert app.invoke(start)["answer"] == "I know nothing."
-    assert asyncio.run(app.ainvoke(again))["answer"] == "My boat is called Fram."
+    assert asyncio.run(app.ainvoke(again))["answer"] == "My boat is called Vega."

@@ -140,19 +140,19 @@ def test_deletes_may_erase(namespace: Namespace, memory: MemoryOS) -> None:
 
 
 def test_what_is_known_of_the_question_comes_first(namespace: Namespace) -> None:
-    namespace.add("The boat is called Fram.", session="earlier")
+    namespace.add("The boat is called Vega.", session="earlier")
     memory = MnemeMemory(namespace=namespace, session_id="now")
     memory.put(ChatMessage(role="user", content="What is the boat called?"))
     first, last = memory.get()
     assert first.role == MessageRole.SYSTEM
-    assert "Fram" in str(first.content)
+    assert "Vega" in str(first.content)
     assert last.content == "What is the boat called?"
-    assert "Fram" in str(memory.get(input="And the name of the boat?")[0].content)
+    assert "Vega" in str(memory.get(input="And the name of the boat?")[0].content)
     assert memory.get_all() == [last]
 
 
 def test_it_joins_a_system_message_that_is_there(namespace: Namespace) -> None:
-    namespace.add("The boat is called Fram.", session="earlier")
+    namespace.add("The boat is called Vega.", session="earlier")
     memory = MnemeMemory(namespace=namespace)
     memory.put_messages([CONVERSATION[0], ChatMessage(role="user", content="Which boat?")])
     first, _ = memory.get()
@@ -162,7 +162,7 @@ def test_it_joins_a_system_message_that_is_there(namespace: Namespace) -> None:
 
 def test_what_the_window_says_is_not_recalled_again(namespace: Namespace) -> None:
     memory = MnemeMemory(namespace=namespace, infer="none")
-    said = [ChatMessage(role="user", content="The boat is called Fram. Which boat?")]
+    said = [ChatMessage(role="user", content="The boat is called Vega. Which boat?")]
     memory.put_messages(said)
     assert memory.get() == said
     quiet = MnemeMemory(namespace=namespace, recall_tokens=0)
@@ -192,10 +192,10 @@ def test_a_window_begins_with_a_question_and_keeps_to_its_limit(namespace: Names
 
 
 def test_a_chat_engine_remembers(namespace: Namespace) -> None:
-    namespace.add("The boat is called Fram.", session="earlier")
+    namespace.add("The boat is called Vega.", session="earlier")
     memory = MnemeMemory(namespace=namespace, session_id="chat")
     engine = SimpleChatEngine.from_defaults(llm=MockLLM(), memory=memory)
-    assert "Fram" in str(engine.chat("What is the boat called?"))  # the mock says its prompt
+    assert "Vega" in str(engine.chat("What is the boat called?"))  # the mock says its prompt
     asyncio.run(engine.achat("Thank you."))
     roles = [message.role.value for message in memory.get_all()]
     assert roles == ["user", "assistant", "user", "assistant"]
@@ -205,7 +205,7 @@ def answer(messages: list[ChatMessage], **_: object) -> ChatMessage:
     """A model that first calls a tool, then says what came of it."""
     if messages[-1].role == MessageRole.TOOL:
         return ChatMessage(role="assistant", content=f"It says: {messages[-1].content}")
-    name = "Fram" if "Fram" in str(messages[0].content) else "nothing"
+    name = "Vega" if "Vega" in str(messages[0].content) else "nothing"
     call = ToolCallBlock(tool_call_id="c1", tool_name="look_up", tool_kwargs={"name": name})
     return ChatMessage(role="assistant", blocks=[call])
 
@@ -216,7 +216,7 @@ def look_up(name: str) -> str:
 
 
 def test_an_agent_with_a_tool_remembers(namespace: Namespace) -> None:
-    namespace.add("The boat is called Fram.", session="earlier")
+    namespace.add("The boat is called Vega.", session="earlier")
     memory = MnemeMemory(namespace=namespace, session_id="agent")
     model = MockFunctionCallingLLM(response_generator=answer)
     agent = FunctionAgent(tools=[look_up], llm=model, streaming=False)
@@ -224,7 +224,7 @@ def test_an_agent_with_a_tool_remembers(namespace: Namespace) -> None:
     async def ask() -> str:
         return str(await agent.run("What is the boat called?", memory=memory))
 
-    assert asyncio.run(ask()) == "It says: Fram means forward"
+    assert asyncio.run(ask()) == "It says: Vega means forward"
     roles = [message.role.value for message in memory.get_all()]
     assert roles == ["user", "assistant", "tool", "assistant"]
     (tool,) = [cube for cube in namespace.list(session="agent").items if cube.role == "tool"]
@@ -239,7 +239,7 @@ def test_a_block_of_memory_keeps_what_leaves_the_queue(namespace: Namespace) -> 
             session_id="s1", token_limit=60, chat_history_token_ratio=0.5, token_flush_size=20,
             memory_blocks=[block],
         )  # fmt: skip
-        await memory.aput(ChatMessage(role="user", content="The boat is called Fram, by the way."))
+        await memory.aput(ChatMessage(role="user", content="The boat is called Vega, by the way."))
         for number in range(6):
             await memory.aput(ChatMessage(role="user", content=f"Number {number} is a number."))
         await memory.aput(ChatMessage(role="user", content="What is the boat called?"))
@@ -248,6 +248,6 @@ def test_a_block_of_memory_keeps_what_leaves_the_queue(namespace: Namespace) -> 
 
     first, _ = asyncio.run(use())
     assert "<Mneme>" in first
-    assert "Fram" in first
-    assert namespace.list(session="s1").items[0].text == "The boat is called Fram, by the way."
+    assert "Vega" in first
+    assert namespace.list(session="s1").items[0].text == "The boat is called Vega, by the way."
     assert asyncio.run(block.aget([])) == ""

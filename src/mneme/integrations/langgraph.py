@@ -1,7 +1,7 @@
 """LangGraph: a `BaseStore` for the long-term memory of graphs and agents.
 
     store = MnemeStore(memory.namespace("acme"))
-    store.put(("users", "ada"), "boat", {"text": "Ada's boat is called Fram."})
+    store.put(("users", "ada"), "boat", {"text": "Ada's boat is called Vega."})
     graph = builder.compile(store=store)
 
 All of LangGraph's namespaces lie in one namespace of Mneme. Every item is searched by meaning and

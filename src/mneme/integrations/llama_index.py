@@ -183,7 +183,7 @@ class MnemeBlock(BaseMemoryBlock[str]):  # type: ignore[misc]
     async def _aget(
         self,
         messages: list[ChatMessage] | None = None,
-        **block_kwargs: Any,  # noqa: ANN401 (LlamaIndex's signature)
+        **_: object,
     ) -> str:
         """What the namespace knows of the user's latest words; empty if nothing."""
         question = _last_question(messages or [])
