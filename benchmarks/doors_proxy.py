@@ -30,7 +30,7 @@ import httpx2
 
 from chat_turns import make_questions, make_turns
 from doors_server import running
-from measuring import Others, machine_facts, percentile, save
+from measuring import machine_facts, percentile, save
 
 SPACE = "bench/alice"
 WAYS = ("direct", "off", "read", "write", "on")
@@ -55,16 +55,13 @@ def main() -> int:
         fill(store, turns)
         env = OFF | {"MNEME_UPSTREAM_URL": url}
         with running(store, env=env) as server:
-            others = Others()
             measured = {
                 "stream": compare(url, server, questions, store, stream=True),
                 "whole": compare(url, server, questions, store, stream=False),
             }
-            share = others.share()
     found = measured | {
         "turns": options.turns,
         "word_ms": options.word_ms,
-        "others_share": round(share, 3),
         "machine": machine_facts(),
     }
     print(json.dumps(measured, indent=1))
