@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _WORD: Final = re.compile(r"\s+|\w+|[^\w\s]")
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
-_MOST_COMPARED: Final = 4_000_000  # pairs of parts
+_MOST_COMPARED: Final = 1_000_000  # pairs of parts
 _KEPT_CHARS: Final = 160  # of a long part that is alike, at each end
 
 
