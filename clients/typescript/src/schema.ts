@@ -112,10 +112,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Complete
+         * Chat with memory, in OpenAI's dialect
          * @description A chat in OpenAI's dialect, with memory: docs/proxy.md.
          */
-        post: operations["complete_v1_chat_completions_post"];
+        post: operations["chat_completions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -246,6 +246,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whose key this is
+         * @description What the key of this request grants, and what the server takes; any good key may ask.
+         */
+        get: operations["whoami"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -254,10 +274,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Models
+         * List models, in OpenAI's dialect
          * @description The models behind this server.
          */
-        get: operations["models_v1_models_get"];
+        get: operations["list_models"];
         put?: never;
         post?: never;
         delete?: never;
@@ -786,9 +806,6 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        _Object: {
-            [key: string]: components["schemas"]["Json"];
-        };
         /**
          * AddBody
          * @description What to remember: a text, a message, a list of messages, or a document.
@@ -1713,6 +1730,7 @@ export interface components {
             /** Items */
             items: components["schemas"]["Job"][];
         };
+        /** @description Any JSON; integers within 64 bits, strings without NUL. */
         Json: JsonValue;
         /**
          * Kept
@@ -1815,6 +1833,60 @@ export interface components {
         KeyList: {
             /** Keys */
             keys: components["schemas"]["Key"][];
+        };
+        /**
+         * Limits
+         * @description What the server takes.
+         */
+        Limits: {
+            /** Body Bytes */
+            body_bytes: number;
+            /**
+             * Requests Per S
+             * @description Of this key; 0: no limit.
+             */
+            requests_per_s: number;
+            /** Timeout S */
+            timeout_s: number;
+        };
+        /**
+         * Me
+         * @description Whose key it is, what it grants, and what the server takes.
+         * @example {
+         *       "grants": [
+         *         {
+         *           "namespaces": [
+         *             "alice",
+         *             "team/*"
+         *           ],
+         *           "verbs": [
+         *             "read",
+         *             "add"
+         *           ]
+         *         }
+         *       ],
+         *       "id": "5f0c1a9be2d4",
+         *       "limits": {
+         *         "body_bytes": 75497472,
+         *         "requests_per_s": 500,
+         *         "timeout_s": 60
+         *       },
+         *       "name": "alice",
+         *       "version": "0.1.0"
+         *     }
+         */
+        Me: {
+            /** Expires At */
+            expires_at: string | null;
+            /** Grants */
+            grants: components["schemas"]["Grant"][];
+            /** Id */
+            id: string;
+            limits: components["schemas"]["Limits"];
+            /** Name */
+            name: string;
+            /** Version */
+            version: string;
         };
         /**
          * Message
@@ -2216,10 +2288,7 @@ export interface components {
          * @description An answer, and which memory it came from.
          */
         Reply: {
-            /** Context */
-            context: components["schemas"]["Context"] | {
-                [key: string]: unknown;
-            };
+            context: components["schemas"]["Context"];
             /** Plan */
             plan: components["schemas"]["PlanItem"][];
             /** Session */
@@ -2640,6 +2709,15 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The request took too long to come in. */
+        Refused408: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description Somebody changed it first, it is frozen or held, or the idempotency key was used. */
         Refused409: {
             headers: {
@@ -2676,6 +2754,15 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The Host is none that this server answers for. */
+        Refused421: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description A field or a value that this does not take; the detail says which. */
         Refused422: {
             headers: {
@@ -2690,6 +2777,15 @@ export interface components {
             headers: {
                 /** @description Seconds. */
                 "Retry-After"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too many headers, or too long ones. */
+        Refused431: {
+            headers: {
                 [name: string]: unknown;
             };
             content: {
@@ -2716,6 +2812,15 @@ export interface components {
         };
         /** @description A part outside the server does not answer, or is not set up. */
         Refused503: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The answer took too long. */
+        Refused504: {
             headers: {
                 [name: string]: unknown;
             };
@@ -2759,10 +2864,14 @@ export interface operations {
                 };
             };
             400: components["responses"]["Refused400"];
+            408: components["responses"]["Refused408"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
         };
     };
     get_metrics: {
@@ -2786,12 +2895,16 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -2834,18 +2947,22 @@ export interface operations {
                 };
             };
             400: components["responses"]["Refused400"];
+            408: components["responses"]["Refused408"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
         };
     };
     list_audit: {
         parameters: {
             query?: {
-                cursor?: string | null;
+                cursor?: string;
                 limit?: number;
-                since?: string | null;
+                since?: string;
             };
             header?: never;
             path?: never;
@@ -2865,31 +2982,63 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
-    complete_v1_chat_completions_post: {
+    chat_completions: {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The conversation. */
+                    messages: unknown[];
+                    /** @description As the model's server names it. */
+                    model?: unknown;
+                    /** @description Whether the answer comes as events. */
+                    stream?: unknown;
+                };
+            };
+        };
         responses: {
-            /** @description Successful Response */
+            /** @description As the model's server answers. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/json": Record<string, never>;
+                    "text/event-stream": {
+                        data?: string;
+                    };
+                };
+            };
+            /** @description A refusal, as OpenAI's API says it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error: {
+                            message: string;
+                            type: string;
+                        };
+                    };
                 };
             };
         };
@@ -2915,12 +3064,16 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -2949,12 +3102,16 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -2979,19 +3136,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": {
+                        data: string;
+                        event: string;
+                    };
                 };
             };
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3016,12 +3180,16 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3050,12 +3218,16 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3082,12 +3254,16 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3120,16 +3296,20 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
-    models_v1_models_get: {
+    whoami: {
         parameters: {
             query?: never;
             header?: never;
@@ -3138,13 +3318,64 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description The key's own terms. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            400: components["responses"]["Refused400"];
+            401: components["responses"]["Refused401"];
+            403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
+            413: components["responses"]["Refused413"];
+            414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
+            422: components["responses"]["Refused422"];
+            429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
+            500: components["responses"]["Refused500"];
+            503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
+            507: components["responses"]["Refused507"];
+        };
+    };
+    list_models: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As the model's server answers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                    "text/event-stream": {
+                        data?: string;
+                    };
+                };
+            };
+            /** @description A refusal, as OpenAI's API says it. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error: {
+                            message: string;
+                            type: string;
+                        };
+                    };
                 };
             };
         };
@@ -3172,12 +3403,16 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3186,7 +3421,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The same key with the same content writes nothing again; with other content it is refused. */
-                "idempotency-key"?: string | null;
+                "idempotency-key"?: string;
             };
             path: {
                 /** @description A namespace; its `/` is written `~`. */
@@ -3212,12 +3447,16 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3244,20 +3483,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Reply"];
-                    "text/event-stream": string;
+                    "text/event-stream": {
+                        data: string;
+                        event: string;
+                    };
                 };
             };
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             501: components["responses"]["Refused501"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3290,13 +3536,17 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3328,12 +3578,16 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3364,12 +3618,16 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3402,20 +3660,24 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
     import_file: {
         parameters: {
             query?: {
-                filename?: string | null;
+                filename?: string;
                 format?: "auto" | "mneme" | "chatgpt" | "claude" | "jsonl" | "locomo" | "longmemeval" | "markdown" | "mem0";
             };
             header?: never;
@@ -3443,26 +3705,30 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
     list_memories: {
         parameters: {
             query?: {
-                cursor?: string | null;
+                cursor?: string;
                 /** @description JSON, as in a search. */
                 filters?: string;
                 include_archived?: boolean;
-                kind?: ("plaintext" | "activation" | "parametric")[] | null;
+                kind?: ("plaintext" | "activation" | "parametric")[];
                 limit?: number;
-                session?: string | null;
-                type?: ("turn" | "document" | "fact" | "preference" | "instruction" | "event" | "summary" | "profile" | "note" | "procedure" | "lesson" | "task" | "table")[] | null;
+                session?: string;
+                type?: ("turn" | "document" | "fact" | "preference" | "instruction" | "event" | "summary" | "profile" | "note" | "procedure" | "lesson" | "task" | "table")[];
             };
             header?: never;
             path: {
@@ -3485,12 +3751,16 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3499,7 +3769,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The same key with the same content writes nothing again; with other content it is refused. */
-                "idempotency-key"?: string | null;
+                "idempotency-key"?: string;
             };
             path: {
                 /** @description A namespace; its `/` is written `~`. */
@@ -3525,25 +3795,30 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
     get_memory: {
         parameters: {
             query?: {
-                as_of?: string | null;
+                as_of?: string;
                 include_archived?: boolean;
-                version?: number | null;
+                version?: number;
             };
             header?: {
-                "if-none-match"?: string | null;
+                /** @description ETags, or `*`; what is no ETag matches nothing. */
+                "if-none-match"?: string;
             };
             path: {
                 /** @description The id of a memory. */
@@ -3579,12 +3854,16 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3592,7 +3871,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "if-match"?: string | null;
+                /** @description ETags, or `*`; what is no ETag matches nothing. */
+                "if-match"?: string;
             };
             path: {
                 /** @description The id of a memory. */
@@ -3617,14 +3897,18 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             412: components["responses"]["Refused412"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3632,7 +3916,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "if-match"?: string | null;
+                /** @description ETags, or `*`; what is no ETag matches nothing. */
+                "if-match"?: string;
             };
             path: {
                 /** @description The id of a memory. */
@@ -3663,14 +3948,18 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             412: components["responses"]["Refused412"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3701,13 +3990,17 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3738,13 +4031,17 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3773,13 +4070,17 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3810,12 +4111,16 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3846,13 +4151,17 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3883,12 +4192,16 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3919,13 +4232,17 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3960,13 +4277,17 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -3997,12 +4318,16 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -4033,13 +4358,17 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -4072,14 +4401,18 @@ export interface operations {
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
             404: components["responses"]["Refused404"];
+            408: components["responses"]["Refused408"];
             409: components["responses"]["Refused409"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             501: components["responses"]["Refused501"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -4111,12 +4444,16 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -4148,12 +4485,16 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
@@ -4178,12 +4519,16 @@ export interface operations {
             400: components["responses"]["Refused400"];
             401: components["responses"]["Refused401"];
             403: components["responses"]["Refused403"];
+            408: components["responses"]["Refused408"];
             413: components["responses"]["Refused413"];
             414: components["responses"]["Refused414"];
+            421: components["responses"]["Refused421"];
             422: components["responses"]["Refused422"];
             429: components["responses"]["Refused429"];
+            431: components["responses"]["Refused431"];
             500: components["responses"]["Refused500"];
             503: components["responses"]["Refused503"];
+            504: components["responses"]["Refused504"];
             507: components["responses"]["Refused507"];
         };
     };
