@@ -93,6 +93,8 @@ def overhead(result: Result) -> str:
         f"{result['questions']} searches in a namespace of {result['turns']:,} turns, asked both ways in turn; "
         f"the answers were the same. Goal: difference p50 <= {result['goal_ms']:g} ms.\n\n"
         + table(["way", "p50", "p95", "p99"], rows)
+        + f"\nCPU for a search: {ms(result['cpu_ms']['library'])} in the library, "
+        f"{ms(result['cpu_ms']['server'])} in the server, all that it does for it included.\n"
     )
 
 
