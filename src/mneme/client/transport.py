@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from mneme.client.retry import persistently
 from mneme.client.wire import Answer, Lost, Request
-from mneme.core.errors import ForbiddenError, InvalidInputError, MissingDependencyError
+from mneme.core.errors import ForbiddenError, InvalidInputError, MissingDependencyError, MnemeError
 from mneme.ingest import checks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
     from types import ModuleType
 
     import httpx2
@@ -58,13 +59,14 @@ class Sender:
 
     def _send(self, request: Request) -> Answer | Lost:
         content = _read_file(request.upload) if request.upload else request.body
+        sending = self._http.stream(**_arguments(request), content=content)
         try:
-            with self._http.stream(**_arguments(request), content=content) as response:
-                if request.into is None or not response.is_success:
+            with _download(request.into) as download, sending as response:
+                if download is None or not response.is_success:
                     return _answer(response, response.read())
-                with _all_or_nothing(request.into) as file:
-                    for chunk in response.iter_bytes():
-                        file.write(chunk)
+                for chunk in response.iter_bytes():
+                    download.file.write(chunk)
+                download.whole = True
                 return _answer(response, b"")
         except self._library.HTTPError as error:
             return _lost(self._library, error)
@@ -104,14 +106,16 @@ class AsyncSender:
         from anyio import to_thread
 
         content = _read_later(request.upload) if request.upload else request.body
+        sending = self._http.stream(**_arguments(request), content=content)
         try:
-            async with self._http.stream(**_arguments(request), content=content) as response:
-                if request.into is None or not response.is_success:
-                    return _answer(response, await response.aread())
-                with _all_or_nothing(request.into) as file:
+            with _download(request.into) as download:
+                async with sending as response:
+                    if download is None or not response.is_success:
+                        return _answer(response, await response.aread())
                     async for chunk in response.aiter_bytes():
-                        await to_thread.run_sync(file.write, chunk)
-                return _answer(response, b"")
+                        await to_thread.run_sync(download.file.write, chunk)
+                    download.whole = True
+                    return _answer(response, b"")
         except self._library.HTTPError as error:
             return _lost(self._library, error)
 
@@ -165,17 +169,32 @@ def _lost(library: ModuleType, error: Exception) -> Lost:
     return Lost(sent=not isinstance(error, unsent), why=why)
 
 
+@dataclass(slots=True)
+class _Download:
+    """A file on its way; it takes its name once all of it came."""
+
+    file: BinaryIO
+    whole: bool = False
+
+
 @contextmanager
-def _all_or_nothing(path: Path) -> Iterator[Any]:
-    """A file to write, which takes its name only once all was written."""
+def _download(path: Path | None) -> Iterator[_Download | None]:
+    """A file that is opened before anything is asked for; None where none is wanted."""
+    if path is None:
+        yield None
+        return
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as file:
-            yield file
+            download = _Download(file)
+            yield download
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        if download.whole:
+            part.replace(path)
     except OSError as error:
+        if isinstance(error, MnemeError):
+            raise
         raise ForbiddenError(f"{path} cannot be written: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
