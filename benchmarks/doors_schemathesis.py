@@ -150,6 +150,7 @@ def summary(
         "test_cases": report["test_cases"],
         "failures": report["test_cases"]["unique_failures"],
         "errors": report["errors"],
+        "422_allowed_where": BEYOND_SCHEMA,
     }
 
 
