@@ -110,7 +110,8 @@ def plant(memory: MemoryOS, rng: Random, *, principals: int = 20, tokens: int = 
         if number < 3:
             own += (_SHARED,)
             patterns.append(_SHARED)
-        key, _ = memory.make_key(name, namespaces=patterns)
+        verbs = ["*", "admin"] if number % 4 == 1 else ["*"]  # admin of nothing but their own
+        key, _ = memory.make_key(name, namespaces=patterns, verbs=verbs)
         world.intruders.append(Intruder(name, key, own, frozenset(own)))
         for at in range(tokens):
             _keep(memory.namespace(own[at % len(own)]), world, rng, at)

@@ -91,11 +91,14 @@ def space_of(request: Request, ns: str, verb: str, *more: str) -> Namespace:
 
 
 def admin_of(request: Request) -> MemoryOS:
-    """The whole store, if the key looks after it.
+    """The whole store, if the key looks after all of it.
+
+    A key with `admin` on some namespaces looks after its keys over HTTP: these pages show the
+    whole.
 
     Raises:
         ForbiddenError: It does not.
     """
-    if not principal_of(request).is_admin:
-        raise ForbiddenError("this page is for keys with the grant admin")
+    if not principal_of(request).is_root:
+        raise ForbiddenError("this page is for keys that grant admin on every namespace")
     return service_of(request).memory
