@@ -1,13 +1,25 @@
-"""JSON that comes as text: in a query parameter."""
+"""JSON that goes out, and JSON that comes as text in a query parameter."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+import orjson
+
 from mneme.core.errors import InvalidInputError
+from mneme.core.plain import plain
 
 _LONGEST = 65_536
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+
+
+def as_json(value: object) -> bytes:
+    """What `json.dumps(plain(value))` says, at a tenth of its cost: a search shows 400 values.
+
+    Moments are in UTC, as records hold them.
+    """
+    return orjson.dumps(value, plain, _OPTIONS)
 
 
 def object_of(text: str | None, *, name: str) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from mneme.app.namespace import Namespace
 from mneme.core.errors import InvalidInputError, UnknownArgumentError
-from mneme.core.plain import plain
+from mneme.server.jsons import as_json
 from mneme.server.service import principal_of, service_of
 from mneme.server.shapes.fields import Id
 from mneme.server.shapes.problems import EVERYWHERE, refusals
@@ -77,6 +77,14 @@ def _query_of(route: APIRoute) -> dict[str, bool]:
     return known
 
 
+class Records(JSONResponse):
+    """JSON of records."""
+
+    def render(self, content: object) -> bytes:
+        """The body."""
+        return as_json(content)
+
+
 def router_of(tag: str, prefix: str = "") -> APIRouter:
     """A router whose routes refuse what they do not know."""
     return APIRouter(prefix=prefix, tags=[tag], dependencies=[Depends(known_query)])
@@ -86,7 +94,7 @@ def answer(
     value: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """A record, or several, as JSON."""
-    return JSONResponse(plain(value), status, headers=headers)
+    return Records(value, status, headers=headers)
 
 
 def says(
