@@ -9,7 +9,7 @@ add to that score. Trees are padded to complete binary trees: the children of no
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -44,6 +44,14 @@ class Model:
     thresholds: npt.NDArray[np.float32]
     leaves: npt.NDArray[np.float32]
     scale: tuple[float, float]
+    _tests: npt.NDArray[np.int64] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Lay a node's signal and threshold side by side, so that both are fetched at once."""
+        both = np.empty((*self.features.shape, 2), np.int32)
+        both[..., 0] = self.features
+        both[..., 1] = np.ascontiguousarray(self.thresholds).view(np.int32)
+        object.__setattr__(self, "_tests", both.view(np.int64).ravel())
 
     def share(self, margin: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Margins as numbers between 0 and 1: about the share of such hits that were right."""
@@ -58,16 +66,18 @@ class Model:
         """
         trees, nodes = self.features.shape
         rows = np.arange(len(values))[:, None] * values.shape[1]
-        first = np.arange(trees)[None, :] * nodes
-        node = np.zeros((len(values), trees), np.intp)
-        flat, features, thresholds = values.ravel(), self.features.ravel(), self.thresholds.ravel()
-        for _ in range(nodes.bit_length()):
-            here = node + first
-            right = flat.take(features.take(here) + rows) > thresholds.take(here)
+        roots = (np.arange(trees) * nodes)[None, :]
+        flat = values.ravel()
+        # Nodes are numbered through all trees. At a root there is nothing to look up.
+        right = values.take(self.features[:, 0], axis=1) > self.thresholds[:, 0]
+        node = right + (roots + 1)
+        for _ in range(nodes.bit_length() - 1):
+            test = self._tests.take(node).view(np.int32).reshape(len(values), trees, 2)
+            right = flat.take(test[..., 0] + rows) > test[..., 1].view(np.float32)
             node *= 2
-            node += 1
             node += right
-        node += np.arange(trees)[None, :] * (nodes + 1) - nodes
+            node -= roots - 1
+        node += np.arange(trees)[None, :] - nodes  # a tree has one leaf more than nodes
         added = self.leaves.ravel().take(node).sum(axis=1, dtype=np.float64)
         return np.asarray(added + values[:, self.signals.index(FIRST)])
 
