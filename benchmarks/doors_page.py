@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import doors_goals
 from measuring import REPO, load
 
 PAGE = REPO / "docs" / "benchmarks-server.md"
@@ -42,7 +43,8 @@ def main() -> int:
 
 def page() -> tuple[str, list[str]]:
     """The page, and the names of results that are missing."""
-    parts, missing = [HEAD], []
+    goals = table(["check", "reach", "measured", "reached"], doors_goals.rows())
+    parts, missing = [f"{HEAD}\n{goals}"], []
     for name, (title, command, tell) in PARTS.items():
         result = load(f"{name}.json")
         missing += [] if result else [name]
@@ -143,7 +145,7 @@ def schemathesis(result: Result) -> str:
 
 def kills(result: Result) -> str:
     return (
-        f"{result['what'].capitalize()}: {result['kills']} kills, {result['acknowledged']:,} writes acknowledged, "
+        f"{result['what'][:1].upper()}{result['what'][1:]}: {result['kills']} kills, {result['acknowledged']:,} writes acknowledged, "
         f"**{len(result['wrong'])} found wrong or missing afterwards**.\n"
     )
 

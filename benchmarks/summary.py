@@ -28,6 +28,7 @@ PARTS = (
     ("Written memory", "memory-types.md", (FIRST_TABLE,)),
     ("Activation memory", "activation.md", ("figures",)),
     ("Parametric memory", "parametric.md", ("figures",)),
+    ("Doors", "benchmarks-server.md", (FIRST_TABLE,)),
 )
 
 
