@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PREFIX = "MNEME_"
 _MIB = 1 << 20
+_MOST_PROCESSES = 64
 
 
 _ABOVE_0 = (
@@ -76,6 +77,8 @@ class Settings:
         learn: Whether feedback changes the weights of the ranking, for each namespace by itself.
         serve_host: Address that `mneme serve` listens on.
         serve_port: Its port; 0: any free one.
+        serve_processes: How many processes answer; 0: as many as there are cores to use, 4 at most,
+            and one where a model is loaded with them.
         serve_hosts: Further names, separated by commas, that requests may give as their Host.
         serve_origins: Web pages, separated by commas, that may call the server from a browser, such
             as https://app.example.org; its own console may always.
@@ -131,6 +134,7 @@ class Settings:
     learn: bool = False
     serve_host: str = "127.0.0.1"
     serve_port: int = 8350
+    serve_processes: int = 0
     serve_hosts: str = ""
     serve_origins: str = ""
     serve_body_bytes: int = 72 * _MIB
@@ -147,6 +151,8 @@ class Settings:
             if not getattr(self, name) > 0:
                 raise InvalidInputError(f"{name} must be above 0, not {getattr(self, name)!r}")
         codec_name(self.kv_form)  # says which there are
+        if not 0 <= self.serve_processes <= _MOST_PROCESSES:
+            raise InvalidInputError(f"serve_processes is a number from 0 to {_MOST_PROCESSES}")
         if not self.kv_block_tokens > 0:
             raise InvalidInputError("kv_block_tokens must be above 0")
         if not 0 <= self.kv_verify <= 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from importlib import resources
 from pathlib import Path
@@ -28,6 +27,10 @@ def serve(
     ] = None,
     port: Annotated[
         int | None, typer.Option(help="Port; 0: any free one.  [default: 8350]", min=0, max=65535)
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(help="Processes that answer; 0: one a core, 4 at most.  [default: 0]", min=0),
     ] = None,
     model: Annotated[
         str | None,
@@ -57,12 +60,17 @@ def serve(
 ) -> None:
     """Answer HTTP, MCP and browsers until Ctrl-C; print the address, and the first key once."""
     from mneme.server import serving
+    from mneme.server.child import log_to_stderr
     from mneme.settings import Settings
 
     settings = serving.changed(
-        Settings.from_environment(), serve_host=host, serve_port=port, serve_model=model
+        Settings.from_environment(),
+        serve_host=host,
+        serve_port=port,
+        serve_processes=processes,
+        serve_model=model,
     )
-    _log(access_log=access_log)
+    log_to_stderr(access_log=access_log)
     place = _sample_folder(store) if sample else store
     kept = Path(place) / _KEY_FILE if sample and place and key_file is None else key_file
     serving.serve(
@@ -98,15 +106,6 @@ def _tell_key(started: Started, key: str | None) -> None:
         render.say(f"key: in {started.key_file}")
     else:
         render.say("Give a key of this store; `mneme keys add` makes one.")
-
-
-def _log(*, access_log: bool) -> None:
-    """Warnings of all parts on stderr, and a line for each request; neither holds content."""
-    form = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
-    handler = logging.StreamHandler()
-    handler.setFormatter(form)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("mneme.access").setLevel(logging.INFO if access_log else logging.WARNING)
 
 
 def _sample_folder(store: str | None) -> str:

@@ -84,26 +84,69 @@ def config_of(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     )
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """A socket that listens on an address; port 0: on any free port.
+
+    Args:
+        host: Name or number.
+        port: 0 to 65535.
+        shared: Beside others on the same address; the system deals out connections among them.
 
     Raises:
         InvalidInputError: There is no such address here.
         ForbiddenError: The port may not be used.
         BackendUnavailableError: It is in use.
     """
+    with _saying_why(host, port):
+        family, address = _resolved(host, port)
+        listening = socket.create_server(
+            address, family=family, backlog=_BACKLOG, reuse_port=shared
+        )
+    # asyncio sets it only on sockets that name their protocol; without it each answer waits 40 ms
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
+
+
+def hold(host: str, port: int) -> socket.socket:
+    """A socket that keeps an address for `bind(..., shared=True)`, and does not listen itself.
+
+    It takes the address alone, as one without sharing would, and only then lets others of this user
+    in: else a second server on the same port would take half of the connections, unnoticed.
+
+    Raises:
+        As `bind`.
+    """
+    with _saying_why(host, port):
+        family, address = _resolved(host, port)
+        held = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after a restart
+            if family == socket.AF_INET6:
+                held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            held.bind(address)
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # who asks alone is refused
+        except OSError:
+            held.close()
+            raise
+    return held
+
+
+def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    family, _, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return family, (str(address[0]), int(address[1]))
+
+
+@contextmanager
+def _saying_why(host: str, port: int) -> Generator[None, None, None]:
     try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+        yield
     except (socket.gaierror, UnicodeError, OverflowError) as error:
         raise InvalidInputError(f"{host!r:.80} and port {port} are no address: {error}") from error
     except OSError as error:
         raise _refused(error, host, port) from error
-    # asyncio sets it only on sockets that name their protocol; without it each answer waits 40 ms
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
 
 
 def _refused(error: OSError, host: str, port: int) -> Exception:

@@ -1,7 +1,7 @@
 """Counts and times of requests, in the text format of Prometheus (version 0.0.4).
 
-By route and status only: no namespace, id or content is among the labels. The counts are those of
-this process, and change in its event loop alone.
+By route and status only: no namespace, id or content is among the labels. The counts of a process
+change in its event loop alone; where a server has several, `tallies` adds theirs.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,9 +25,14 @@ _OTHER: Final = "other"
 
 
 class Requests:
-    """What was asked of this process, and how long it took to the last byte of the answer."""
+    """What was asked of this process, and how long it took to the last byte of the answer.
+
+    Attributes:
+        others: Gives what other processes of the server counted, each as `counts` does.
+    """
 
     def __init__(self) -> None:
+        self.others: Callable[[], Iterable[dict[str, Any]]] = lambda: ()
         self._counts: Counter[tuple[str, str, int]] = Counter()
         self._times: dict[str, list[int]] = {}
         self._sums: Counter[str] = Counter()
@@ -39,6 +44,29 @@ class Requests:
         buckets = self._times.setdefault(route, [0] * (len(_BOUNDS_S) + 1))
         buckets[bisect_left(_BOUNDS_S, seconds)] += 1
         self._sums[route] += seconds  # type: ignore[assignment]
+
+    def counts(self) -> dict[str, Any]:
+        """All counts, as JSON can keep them."""
+        counts = [[*labels, count] for labels, count in self._counts.copy().items()]
+        times = {route: list(buckets) for route, buckets in self._times.copy().items()}
+        return {"counts": counts, "times": times, "sums": dict(self._sums.copy())}
+
+    def add(self, known: dict[str, Any]) -> None:
+        """Add what `counts` gave elsewhere or before."""
+        for method, route, status, count in known["counts"]:
+            self._counts[method, route, status] += count
+        for route, more in known["times"].items():
+            buckets = self._times.get(route, [0] * len(more))
+            self._times[route] = [a + b for a, b in zip(buckets, more, strict=True)]
+        for route, seconds in known["sums"].items():
+            self._sums[route] += seconds
+
+    def summed(self) -> Requests:
+        """What was asked of all processes of the server."""
+        total = Requests()
+        for known in (self.counts(), *self.others()):
+            total.add(known)
+        return total
 
     def lines(self) -> Iterator[str]:
         """What Prometheus reads."""

@@ -9,8 +9,10 @@ for it.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,10 +24,12 @@ from mneme.settings import Settings
 from mneme.wiring import build, open_engine
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from mneme.app.memory import MemoryOS
     from mneme.core.engine import Engine
+    from mneme.server.child import Order
 
 PACKAGES: Final = ("fastapi", "uvicorn", "jinja2", "python_multipart", "httpx2")
 FIRST: Final = "first"  # the name of the key that the first start makes
@@ -59,6 +63,9 @@ def serve(
 ) -> None:
     """Serve a memory until SIGTERM or SIGINT; then close it.
 
+    With several processes (`Settings.serve_processes`) this one starts and looks after them; it
+    closes the memory again before they open theirs.
+
     Args:
         target: As for `mneme.open`.
         settings: Else what the environment says.
@@ -76,6 +83,12 @@ def serve(
         if find_spec(package) is None:
             raise MissingDependencyError(package, "server", "the server")
     settings = Settings.from_environment() if settings is None else settings
+    from mneme.server.processes import processes_of
+
+    count = processes_of(settings)
+    if count > 1:
+        _serve_with(count, target, settings, key_file, prepare, tell)
+        return
     engine = None if settings.serve_model is None else open_engine(settings.serve_model)
     with build(target, settings=settings) as memory:
         if engine is not None:
@@ -92,22 +105,80 @@ def _listen(
     tell: Callable[[Started], None],
 ) -> None:
     from mneme.server.app import create_app
-    from mneme.server.guard_hosts import Hosts
     from mneme.server.listening import Listening, bind, config_of, url_of
     from mneme.server.service import Service
 
-    Hosts(settings)  # says what is wrong before anything is made
+    _check(memory, settings, key_file)
+    listening = bind(settings.serve_host, settings.serve_port)
+    with listening:
+        started = Started(url=url_of(listening), key=first_key(memory, key_file), key_file=key_file)
+        app = create_app(Service(memory=memory, settings=settings, engine=engine))
+        Listening(config_of(app, settings), lambda: tell(started)).run([listening])
+
+
+def _serve_with(
+    count: int,
+    target: str | Path | None,
+    settings: Settings,
+    key_file: Path | None,
+    prepare: Callable[[MemoryOS], None],
+    tell: Callable[[Started], None],
+) -> None:
+    from mneme.server.listening import hold, url_of
+    from mneme.server.processes import Processes
+
+    with ExitStack() as held:
+        with build(target, settings=replace(settings, worker=False)) as memory:
+            prepare(memory)
+            _check(memory, settings, key_file)
+            holding = held.enter_context(hold(settings.serve_host, settings.serve_port))
+            key = first_key(memory, key_file)
+        started = Started(url=url_of(holding), key=key, key_file=key_file)
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="mneme-serve-")))
+        Processes(_orders(count, target, settings, holding, folder)).run(lambda: tell(started))
+
+
+def _orders(
+    count: int,
+    target: str | Path | None,
+    settings: Settings,
+    holding: socket.socket,
+    folder: Path,
+) -> list[Order]:
+    """What each process is told. All of them work through jobs: these are leased.
+
+    With one worker among them, what is added by the others would wait for its next look, up to five
+    seconds, and what they count of uses would not be written; it would not cost less, either
+    (docs/serving.md). Memory for indexes is shared out: the setting is for the server.
+    """
+    from mneme.server.child import Order
+
+    host, port = holding.getsockname()[:2]
+    own = replace(settings, index_bytes=settings.index_bytes // count)
+    return [
+        Order(
+            target=None if target is None else str(target),
+            settings=own,
+            host=host,
+            port=port,
+            counts=str(folder / f"{number}.json"),
+            access_log=logging.getLogger("mneme.access").isEnabledFor(logging.INFO),
+        )
+        for number in range(count)
+    ]
+
+
+def _check(memory: MemoryOS, settings: Settings, key_file: Path | None) -> None:
+    """Say what is wrong before anything is made."""
+    from mneme.server.guard_hosts import Hosts
+
+    Hosts(settings)
     if not is_loopback(settings.serve_host) and key_file is None and not memory.list_keys():
         raise ForbiddenError(
             f"{settings.serve_host} is open to other computers: make a key first "
             "(`mneme keys add NAME --namespace '*' --admin`), or say with --key-file where the "
             "first one is to be written"
         )
-    listening = bind(settings.serve_host, settings.serve_port)
-    with listening:
-        started = Started(url=url_of(listening), key=first_key(memory, key_file), key_file=key_file)
-        app = create_app(Service(memory=memory, settings=settings, engine=engine))
-        Listening(config_of(app, settings), lambda: tell(started)).run([listening])
 
 
 def is_loopback(host: str) -> bool:

@@ -95,5 +95,5 @@ def get_metrics(request: Request) -> PlainTextResponse:
     """
     only_admin(request)
     requests: metrics.Requests = request.app.state.requests
-    lines = [*requests.lines(), *metrics.store_lines(service_of(request).memory.stats())]
+    lines = [*requests.summed().lines(), *metrics.store_lines(service_of(request).memory.stats())]
     return PlainTextResponse("\n".join(lines) + "\n", media_type=metrics.MEDIA_TYPE)
