@@ -9,21 +9,18 @@ from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import httpx2
-from fastapi import FastAPI
 
-from mneme.server.turns import AT_ONCE, AT_ONCE_REMOTE, TO_SEARCH, Turns
+from mneme.server.turns import AT_ONCE, AT_ONCE_REMOTE, Turns, take_turns
 from mneme.settings import Settings
 from mneme.testing.doors import Door
 
 
 def most_at_once(settings: Settings, requests: int) -> tuple[int, int]:
-    """How many of so many requests were ever in the route together, and how many were answered."""
-    app, lock = FastAPI(), threading.Lock()
-    app.state.turns = Turns(settings)
+    """How many of so many searches ever worked together, and how many ended."""
+    lock = threading.Lock()
     inside = most = 0
 
-    @app.get("/", dependencies=[TO_SEARCH])
-    def work() -> None:
+    def work() -> bool:
         nonlocal inside, most
         with lock:
             inside += 1
@@ -31,15 +28,14 @@ def most_at_once(settings: Settings, requests: int) -> tuple[int, int]:
         threading.Event().wait(0.02)
         with lock:
             inside -= 1
+        return True
 
-    async def ask() -> list[int]:
-        transport = httpx2.ASGITransport(app=app)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as http:
-            answers = await asyncio.gather(*(http.get("/") for _ in range(requests)))
-        return [answer.status_code for answer in answers]
+    async def ask() -> list[bool]:
+        turns = Turns(settings).search
+        return await asyncio.gather(*(take_turns(turns, work) for _ in range(requests)))
 
-    answered = asyncio.run(ask()).count(200)
-    return most, answered
+    ended = asyncio.run(ask()).count(True)
+    return most, ended
 
 
 def test_all_are_answered_and_few_at_once() -> None:

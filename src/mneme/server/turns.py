@@ -11,14 +11,16 @@ A turn is taken once the whole request has come in, so that whoever sends slowly
 from __future__ import annotations
 
 from asyncio import Semaphore
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable
 
     from mneme.settings import Settings
+
+R = TypeVar("R")
 
 AT_ONCE: Final = 2
 AT_ONCE_REMOTE: Final = 32
@@ -38,16 +40,7 @@ class Turns:
         self.recall = Semaphore(count)
 
 
-async def _to_search(request: Request) -> AsyncIterator[None]:
-    async with request.app.state.turns.search:
-        yield
-
-
-async def _to_recall(request: Request) -> AsyncIterator[None]:
-    async with request.app.state.turns.recall:
-        yield
-
-
-# For the `dependencies` of a route; the turn ends before the answer is sent.
-TO_SEARCH: Final[Any] = Depends(_to_search, scope="function")
-TO_RECALL: Final[Any] = Depends(_to_recall, scope="function")
+async def take_turns(turns: Semaphore, work: Callable[[], R]) -> R:
+    """Do work of a request that has come in whole in a thread, when it is its turn."""
+    async with turns:
+        return await run_in_threadpool(work)

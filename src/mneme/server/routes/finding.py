@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mneme.core.plain import plain
 from mneme.server.routes.common import PREFIX, Readable, Updatable, answer, router_of, says
 from mneme.server.shapes import records
 from mneme.server.shapes.bodies import FeedbackBody, RecallBody, SearchBody
-from mneme.server.turns import TO_RECALL, TO_SEARCH
+from mneme.server.turns import take_turns
 
 router = router_of("finding", PREFIX)
 
 
 @router.post(
     "/search",
-    dependencies=[TO_SEARCH],
     **says("search", "Find memories", records.Hits, means="Best first."),
 )
-def search(space: Readable, body: SearchBody) -> JSONResponse:
+async def search(request: Request, space: Readable, body: SearchBody) -> JSONResponse:
     """The memories that answer a question best, by meaning and by words, best first."""
-    return answer({"hits": space.search(**body.given())})
+
+    def work() -> JSONResponse:
+        return answer({"hits": space.search(**body.given())})
+
+    return await take_turns(request.app.state.turns.search, work)
 
 
 @router.post(
     "/recall",
-    dependencies=[TO_RECALL],
     **says("recall", "Make a context for a prompt", records.Context, means="Within the budget."),
 )
-def recall(space: Readable, body: RecallBody) -> JSONResponse:
+async def recall(request: Request, space: Readable, body: RecallBody) -> JSONResponse:
     """Memory made ready for a prompt, within a budget of tokens, each item cited as `[n]`."""
-    context = space.recall(**body.given())
-    return answer(plain(context) | {"messages": context.to_messages()})
+
+    def work() -> JSONResponse:
+        context = space.recall(**body.given())
+        return answer(plain(context) | {"messages": context.to_messages()})
+
+    return await take_turns(request.app.state.turns.recall, work)
 
 
 @router.post(
