@@ -5,10 +5,12 @@
 
 Sets: `hundred` is 100 namespaces of 1,000 turns, each request on one of them at random; `one` is
 one namespace of 100,000 turns. The turns are made up (chat_turns.py). A server process serves a
-copy of the prepared store, as a user's would (its worker reads what is added); this process is the
+copy of the prepared store, as a user's would (its workers read what is added), with as many
+processes as `mneme serve` has on this machine, or `--processes`; this process is the
 client: each connection sends its next request as soon as it has the answer to the last one. It
 speaks HTTP/1.1 by hand, because it shares the cores with what it measures: its own CPU time is
-reported. Caches are warmed by one search in each namespace; that time is reported, too.
+reported. Caches of each process are warmed by searches in each namespace; that time is
+reported, too.
 Out: benchmarks/results/doors_load.json. `jobs_left` says how far the worker was behind at the end.
 """
 
@@ -33,6 +35,7 @@ from measuring import Others, folder_mb, machine_facts, percentile, save
 
 CONNECTIONS = 32
 SEARCHES = 0.8
+WARM_LINES = 8
 SETS = {"hundred": (100, 1_000), "one": (1, 100_000)}
 GOALS = {
     "hundred": {"requests_per_s": 200, "p99_ms": 400, "errors": 0},
@@ -53,13 +56,19 @@ def main() -> int:
     )
     parser.add_argument("--no-infer", action="store_true", help="added turns are not read")
     parser.add_argument("--no-worker", action="store_true", help="no background work at all")
+    parser.add_argument("--processes", type=int, default=0, help="0: as many as `mneme serve` has")
     parser.add_argument("--server", default="", help="options of doors_server.py")
     parser.add_argument("--out", default="doors_load.json")
     options = parser.parse_args()
+    from mneme.server.processes import processes_of
+    from mneme.settings import Settings
+
     env = {"MNEME_INFER": "false"} if options.no_infer else {}
     env |= {"MNEME_WORKER": "false"} if options.no_worker else {}
     found: dict[str, Any] = {"machine": machine_facts(), "goals": GOALS}
     found |= {"connections": options.connections, "searches_share": SEARCHES}
+    found["processes"] = processes_of(Settings(serve_processes=options.processes))
+    server_options = ["--processes", str(options.processes), *options.server.split()]
     with tempfile.TemporaryDirectory() as folder:
         kept = options.stores or Path(folder)
         for name in options.sets.split(","):
@@ -68,8 +77,8 @@ def main() -> int:
             prepared = prepare(kept, shape)
             copy = Path(folder) / f"copy-{name}"
             shutil.copytree(prepared, copy)
-            with running(copy, *options.server.split(), env=env) as server:
-                plan = Plan(shape, options.connections, options.minutes * 60)
+            with running(copy, *server_options, env=env) as server:
+                plan = Plan(shape, options.connections, options.minutes * 60, found["processes"])
                 found[name] = asyncio.run(Load(server, plan).run())
             found[name] |= {"jobs_left": jobs_left(copy), "store_mb": folder_mb(copy)}
             print(name, json.dumps({k: v for k, v in found[name].items() if k != "memory"}))
@@ -100,6 +109,7 @@ class Plan:
     shape: Shape
     connections: int
     seconds: float
+    processes: int
 
 
 def prepare(folder: Path, shape: Shape) -> Path:
@@ -182,13 +192,15 @@ class Load:
         }
 
     async def _warm(self) -> None:
-        """One search in each namespace, one after the other."""
-        line = await Line.to(self._server)
-        for number in range(self._plan.shape.spaces):
-            status = await line.ask(self._search(number, "Who has a garden?"))
-            if status != 200:
-                raise SystemExit(f"a search was answered by {status}")
-        line.close()
+        """A search in each namespace, one after the other, on so many lines that all processes
+        take some of them: each has indexes of its own."""
+        for _ in range(WARM_LINES if self._plan.processes > 1 else 1):
+            line = await Line.to(self._server)
+            for number in range(self._plan.shape.spaces):
+                status = await line.ask(self._search(number, "Who has a garden?"))
+                if status != 200:
+                    raise SystemExit(f"a search was answered by {status}")
+            line.close()
 
     async def _connection(self, number: int) -> None:
         rng = random.Random(number)
@@ -235,7 +247,7 @@ class Load:
         return head.encode() + data
 
     async def _watch(self) -> list[tuple[float, float]]:
-        """Resident memory of the server as it goes: seconds, MB."""
+        """Resident memory of the server, all its processes, as it goes: seconds, MB."""
         started, samples = time.perf_counter(), []
         while time.perf_counter() < self._ends:
             samples.append((time.perf_counter() - started, resident_mb(self._server.pid)))

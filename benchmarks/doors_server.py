@@ -3,9 +3,11 @@
 As a program it opens a store, prints one line of JSON (`url`, `key`) and serves until its standard
 input ends, so that it never outlives whoever started it:
 
-    python benchmarks/doors_server.py --store FOLDER --threads 8
+    python benchmarks/doors_server.py --store FOLDER --processes 1 --threads 8
 
-The rest is for the benchmarks that start it: `running` and `resident_mb`.
+It has as many processes as `mneme serve` would, unless `--processes` says how many; the options of
+the loop and the threads are for one. The rest is for the benchmarks that start it: `running`, and
+`resident_mb` and `cpu_s` of all of its processes.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -62,16 +65,28 @@ def running(store: Path, *options: str, env: dict[str, str] | None = None) -> It
             process.wait()
 
 
+def family(pid: int) -> list[int]:
+    """A process and its children."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [
+        pid,
+        *(int(child) for task in tasks for child in (task / "children").read_text().split()),
+    ]
+
+
 def resident_mb(pid: int) -> float:
-    """Resident memory of a process, in MB (1e6 bytes)."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    """Resident memory of a process and its children, in MB (1e6 bytes)."""
+    pages = sum(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in family(pid))
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds of a process, all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """CPU seconds of a process and its children, all their threads."""
+    ticks = 0
+    for each in family(pid):
+        fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> int:
@@ -80,8 +95,34 @@ def main() -> int:
     parser.add_argument("--loop", default="auto", help="of uvicorn: auto, asyncio or uvloop")
     parser.add_argument("--threads", type=int, default=0, help="that answer; 0: as the server says")
     parser.add_argument("--switch-interval-s", type=float, default=0.0, help="0: Python's own")
+    parser.add_argument("--processes", type=int, default=0, help="0: as many as `mneme serve` has")
     options = parser.parse_args()
+    if options.loop == "auto" and not options.threads and not options.switch_interval_s:
+        return serve(options.store, options.processes)
+    return serve_alone(options)
 
+
+def serve(store: Path, processes: int) -> int:
+    """As `mneme serve` does it."""
+    import mneme
+    from mneme.server import serving
+    from mneme.settings import Settings
+
+    settings = serving.changed(Settings.from_environment(), serve_port=0, serve_processes=processes)
+    with mneme.open(store, settings=serving.changed(settings, worker=False)) as memory:
+        key, _ = memory.make_key("benchmark", namespaces=["*"], verbs=["*", "admin"])
+
+    def tell(started: serving.Started) -> None:
+        said = {"port": int(started.url.rpartition(":")[2]), "key": key}
+        print(json.dumps(said), flush=True)
+        threading.Thread(target=signal_with_input, daemon=True).start()
+
+    serving.serve(store, settings=settings, tell=tell)
+    return 0
+
+
+def serve_alone(options: argparse.Namespace) -> int:
+    """One process, run in another way than `mneme serve` runs it."""
     import mneme
     from mneme.server.app import create_app
     from mneme.server.listening import Listening, bind, config_of
@@ -120,6 +161,13 @@ class Threads:
             current_default_thread_limiter().total_tokens = self._count
             self._set = True
         await self._app(scope, receive, send)  # type: ignore[operator]
+
+
+def signal_with_input() -> None:
+    """End this process, as whoever started it would, when that closes its input."""
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end_with_input(server: object) -> None:
