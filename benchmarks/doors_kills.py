@@ -3,8 +3,9 @@
     python benchmarks/doors_kills.py            # 50 kills
 
 Six clients add memories over HTTP, one request after the other. The server is killed at a random
-moment within 1.5 seconds of its first answer; then the store is verified and compared with all that
-was ever acknowledged. Writes benchmarks/results/doors_kills.json.
+moment within 1.5 seconds of its first answer, all of its processes at once: two, or `--processes`,
+and the one that looks after them. Then the store is verified and compared with all that was ever
+acknowledged. Writes benchmarks/results/doors_kills.json.
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2)
     asked = parser.parse_args()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="mneme-kills-") as folder:
-        words = [sys.executable, str(CHILD), folder, str(asked.seed), str(asked.kills)]
+        numbers = map(str, (asked.seed, asked.kills, asked.processes))
+        words = [sys.executable, str(CHILD), folder, *numbers]
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
     result = {
         "what": "mneme serve is killed with SIGKILL while six clients add memories over HTTP",
-        "command": f"python benchmarks/doors_kills.py --kills {asked.kills} --seed {asked.seed}",
+        "command": f"python benchmarks/doors_kills.py --kills {asked.kills} --seed {asked.seed} "
+        f"--processes {asked.processes}",
         "machine": machine_facts(),
         "took_s": round(time.perf_counter() - began, 1),
         **json.loads(done.stdout),

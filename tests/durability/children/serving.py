@@ -1,14 +1,17 @@
 """Kill `mneme serve` under load, again and again, and see whether what it acknowledged is there.
 
-python serving.py FOLDER SEED KILLS prints JSON. Several clients add memories over HTTP, each with
-an idempotency key; SIGKILL comes at a random moment. What was not acknowledged is sent again to the
+python serving.py FOLDER SEED KILLS [PROCESSES] prints JSON. Several clients add memories over HTTP,
+each with an idempotency key; SIGKILL comes at a random moment, to the whole group: the processes
+that answer, and the one that looks after them. What was not acknowledged is sent again to the
 next server with its key. After each kill the store is opened, verified and compared.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -36,11 +39,11 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def served(store: Path, key_file: Path) -> Iterator[Server]:
+def served(store: Path, key_file: Path, processes: int) -> Iterator[Server]:
     words = ["--store", str(store), "--port", "0", "--key-file", str(key_file), "--json"]
     process = subprocess.Popen(
-        [*SERVE, *words, "--no-access-log"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [*SERVE, *words, "--no-access-log", "--processes", str(processes)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
     try:
@@ -52,8 +55,14 @@ def served(store: Path, key_file: Path) -> Iterator[Server]:
             said += line
         yield Server(process, json.loads(said)["url"])
     finally:
-        process.kill()
+        kill_group(process)
         process.communicate()
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """SIGKILL to a server and all processes that it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class Client(threading.Thread):
@@ -95,12 +104,12 @@ class Client(threading.Thread):
 
 
 def kill_once(
-    store: Path, kill: int, wait_s: float, again: list[tuple[str, str]]
+    store: Path, processes: int, kill: int, wait_s: float, again: list[tuple[str, str]]
 ) -> tuple[list[Client], float]:
     """The clients of a server that was killed, and the seconds that it took to answer."""
     key_file = store.parent / f"{store.name}.key"
     began = time.perf_counter()
-    with served(store, key_file) as server:
+    with served(store, key_file, processes) as server:
         started_s = time.perf_counter() - began
         key = key_file.read_text().strip()
         waiting = iter(again)
@@ -113,7 +122,7 @@ def kill_once(
         while server.process.poll() is None and not any(c.acknowledged for c in clients):
             time.sleep(0.005)
         time.sleep(wait_s)
-        server.process.kill()
+        kill_group(server.process)
         for client in clients:
             client.join()
     return clients, started_s
@@ -140,14 +149,15 @@ def turns(alice: mneme.Namespace) -> Iterator[tuple[str, str]]:
             return
 
 
-def main(folder: Path, seed: int, kills: int) -> dict[str, object]:
+def main(folder: Path, seed: int, kills: int, processes: int = 2) -> dict[str, object]:
     chance, store = random.Random(seed), folder / "store"
     known: dict[str, str] = {}
     again: list[tuple[str, str]] = []
     wrong: list[str] = []
     cut, slowest_s = 0, 0.0
     for kill in range(kills):
-        clients, started_s = kill_once(store, kill, chance.random() * LONGEST_LIFE_S, again)
+        wait_s = chance.random() * LONGEST_LIFE_S
+        clients, started_s = kill_once(store, processes, kill, wait_s, again)
         slowest_s = max(slowest_s, started_s)
         for client in clients:
             known |= client.acknowledged
@@ -156,7 +166,8 @@ def main(folder: Path, seed: int, kills: int) -> dict[str, object]:
         cut += len(again)
         wrong += [f"{problem} (kill {kill})" for problem in judge(store, known)]
     return {
-        "kills": kills, "clients": CLIENTS, "acknowledged": len(known), "cut_short": cut,
+        "kills": kills, "processes": processes, "clients": CLIENTS,
+        "acknowledged": len(known), "cut_short": cut,
         "slowest_start_s": round(slowest_s, 2), "lost": sum("lost" in each for each in wrong),
         "wrong": wrong,
     }  # fmt: skip
