@@ -1,7 +1,7 @@
 """Several processes that serve one store on one address, and the one that looks after them.
 
 One process of Python is one core. Each child opens the store and listens on a socket of its own
-(SO_REUSEPORT): the kernel deals out connections. The parent opens nothing: it starts them, starts
+(SO_REUSEPORT): the kernel deals out connections. The parent answers nothing: it starts them, starts
 one that died again, and passes on the signal to end. A child ends by itself without a parent.
 """
 

@@ -63,8 +63,8 @@ def serve(
 ) -> None:
     """Serve a memory until SIGTERM or SIGINT; then close it.
 
-    With several processes (`Settings.serve_processes`) this one starts and looks after them; it
-    closes the memory again before they open theirs.
+    With several processes (`Settings.serve_processes`) this one answers nothing: it starts and
+    looks after them.
 
     Args:
         target: As for `mneme.open`.
@@ -127,15 +127,24 @@ def _serve_with(
     from mneme.server.listening import hold, url_of
     from mneme.server.processes import Processes
 
+    quiet = replace(settings, worker=False)
     with ExitStack() as held:
-        with build(target, settings=replace(settings, worker=False)) as memory:
-            prepare(memory)
-            _check(memory, settings, key_file)
-            holding = held.enter_context(hold(settings.serve_host, settings.serve_port))
-            key = first_key(memory, key_file)
+        # open to the end: who closes last, alone, leaves no log beside the store
+        memory = held.enter_context(build(target, settings=quiet))
+        prepare(memory)
+        _check(memory, settings, key_file)
+        holding = held.enter_context(hold(settings.serve_host, settings.serve_port))
+        key = first_key(memory, key_file)
         started = Started(url=url_of(holding), key=key, key_file=key_file)
-        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="mneme-serve-")))
+        folder = Path(held.enter_context(_temporary_folder()))
         Processes(_orders(count, target, settings, holding, folder)).run(lambda: tell(started))
+
+
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="mneme-serve-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ForbiddenError(f"cannot make a temporary folder: {error}; set TMPDIR") from error
 
 
 def _orders(
