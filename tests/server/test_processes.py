@@ -24,6 +24,7 @@ from mneme import BackendUnavailableError, InvalidInputError
 from mneme.app.memory import MemoryOS
 from mneme.server.child import Order
 from mneme.server.listening import bind, hold
+from mneme.server.mcp.one_by_one import OneByOne
 from mneme.server.metrics import Requests
 from mneme.server.processes import CAN_SHARE, MOST, processes_of
 from mneme.server.sessions import Sessions
@@ -302,7 +303,7 @@ def test_sessions_live_on_after_a_restart_and_their_ids_are_not_kept(tmp_path: P
         assert Sessions(memory).principal(session + "x") is None
     data = b"".join(file.read_bytes() for file in (tmp_path / "store").iterdir() if file.is_file())
     assert session.encode() not in data
-    assert text.rsplit("_", 1)[1].encode() not in data
+    assert text.split("_", 2)[2].encode() not in data
 
 
 def test_signing_in_is_the_only_reason_to_write(memory: MemoryOS) -> None:
@@ -344,6 +345,29 @@ def test_counts_are_the_sum_of_all_processes_and_never_fall(tmp_path: Path) -> N
             assert '_total{method="GET",route="/y",status="404"} 2' in "\n".join(
                 third.summed().lines()
             )
+
+
+def test_what_reads_first_and_writes_then_waits_for_other_processes(tmp_path: Path) -> None:
+    here, there = OneByOne(), OneByOne()  # locks of files are of those who opened them
+    for each in (here, there):
+        each.among(tmp_path / "graph.lock")
+    seen: list[str] = []
+
+    def other() -> None:
+        with there:
+            seen.append("there")
+
+    thread = threading.Thread(target=other)
+    with here:
+        thread.start()
+        time.sleep(0.1)
+        seen.append("here")
+    thread.join(WAITS_S)
+    assert seen == ["here", "there"]
+    (tmp_path / "graph.lock").unlink()
+    tmp_path.rmdir()
+    with here:  # without the folder it is for this process alone
+        pass
 
 
 def test_counts_need_no_folder_to_end_well(tmp_path: Path) -> None:

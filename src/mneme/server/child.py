@@ -83,10 +83,12 @@ def log_to_stderr(*, access_log: bool) -> None:
 def _serve(order: Order) -> None:
     from mneme.server.app import create_app
     from mneme.server.listening import Listening, bind, config_of
+    from mneme.server.mcp.graph import WRITING
     from mneme.server.service import Service
     from mneme.server.tallies import Tallies
     from mneme.wiring import build
 
+    WRITING.among(Path(order.counts).with_name("graph.lock"))
     with build(order.target, settings=order.settings) as memory:
         app = create_app(Service(memory=memory, settings=order.settings))
         tallies = Tallies(app.state.requests, Path(order.counts))

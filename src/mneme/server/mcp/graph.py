@@ -12,11 +12,11 @@ relations may name what does not exist.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from mneme.core.errors import InvalidInputError
+from mneme.server.mcp.one_by_one import OneByOne
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SESSION: Final = "knowledge-graph"
 _KIND: Final = "graph"  # the key of metadata that says what a cube is in the graph
 _PAGE = 1000
-_WRITING = Lock()  # a change reads first: two in one process shall not pass one another
+WRITING: Final = OneByOne()  # a change reads first: two shall not pass one another
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ def create_entities(
     space: Namespace, entities: Sequence[tuple[str, str, Sequence[str]]]
 ) -> list[dict[str, Any]]:
     """Add entities (name, type, observations) whose name is not there; those that were added."""
-    with _WRITING:
+    with WRITING:
         known = {entity.name for entity in load(space).entities.values()}
         new = [entity for entity in entities if entity[0] not in known]
         items: list[dict[str, Any]] = []
@@ -145,7 +145,7 @@ def create_entities(
 
 def create_relations(space: Namespace, relations: Sequence[Relation]) -> list[dict[str, str]]:
     """Add relations that are not there; those that were added."""
-    with _WRITING:
+    with WRITING:
         known = {relation for _, relation in load(space).relations}
         new = [relation for relation in relations if relation not in known]
         _keep(space, [_relation(relation) for relation in new])
@@ -162,7 +162,7 @@ def add_observations(
     """
     results: list[dict[str, Any]] = []
     items: list[dict[str, Any]] = []
-    with _WRITING:
+    with WRITING:
         graph = load(space)
         for name, contents in wanted:
             found = graph.first(name)
@@ -180,7 +180,7 @@ def add_observations(
 def delete_entities(space: Namespace, names: Sequence[str]) -> None:
     """Forget entities of these names, what is said of them, and the relations that touch them."""
     gone = set(names)
-    with _WRITING:
+    with WRITING:
         graph = load(space)
         ids = [
             cube_id
@@ -194,7 +194,7 @@ def delete_entities(space: Namespace, names: Sequence[str]) -> None:
 
 def delete_observations(space: Namespace, deletions: Sequence[tuple[str, Sequence[str]]]) -> None:
     """Forget what is said of entities, word by word the same."""
-    with _WRITING:
+    with WRITING:
         graph = load(space)
         ids: list[str] = []
         for name, contents in deletions:
@@ -209,7 +209,7 @@ def delete_observations(space: Namespace, deletions: Sequence[tuple[str, Sequenc
 def delete_relations(space: Namespace, relations: Iterable[Relation]) -> None:
     """Forget relations that are the same in all three parts."""
     gone = set(relations)
-    with _WRITING:
+    with WRITING:
         _forget(space, [i for i, relation in load(space).relations if relation in gone])
 
 
