@@ -122,20 +122,29 @@ class Processes:
             if event is not None and not event.is_ready:
                 self._note_death(event.number)
             for number in [n for n, due in self._due.items() if due <= time.monotonic()]:
-                del self._due[number]
-                self._start(number)
+                self._start_again(number)
+
+    def _start_again(self, number: int) -> None:
+        del self._due[number]
+        try:
+            self._start(number)
+        except (
+            OSError
+        ) as error:  # too little memory, or too many processes: later there may be room
+            self._start_later(number, f"a process of the server does not start: {error.strerror}")
 
     def _note_death(self, number: int) -> None:
-        process, now = self._running.pop(number), time.monotonic()
-        if now - self._began[number] > _HEALTHY_S:
+        process = self._running.pop(number)
+        if time.monotonic() - self._began[number] > _HEALTHY_S:
             self._pause_s[number] = _FIRST_PAUSE_S
+        said = f"process {process.pid} of the server ended with status {process.returncode}"
+        self._start_later(number, said)
+
+    def _start_later(self, number: int, why: str) -> None:
         pause_s = self._pause_s[number]
         self._pause_s[number] = min(2 * pause_s, _LONGEST_PAUSE_S)
-        self._due[number] = now + pause_s
-        _log.warning(
-            "process %d of the server ended with status %d; another one starts in %.1f s",
-            process.pid, process.returncode, pause_s,
-        )  # fmt: skip
+        self._due[number] = time.monotonic() + pause_s
+        _log.warning("%s; another one starts in %.1f s", why, pause_s)
 
     def _next(self, until: float | None) -> _Event | None:
         left_s = None if until is None else max(0.0, until - time.monotonic())

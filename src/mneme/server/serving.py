@@ -134,10 +134,13 @@ def _serve_with(
         prepare(memory)
         _check(memory, settings, key_file)
         holding = held.enter_context(hold(settings.serve_host, settings.serve_port))
-        key = first_key(memory, key_file)
-        started = Started(url=url_of(holding), key=key, key_file=key_file)
         folder = Path(held.enter_context(_temporary_folder()))
-        Processes(_orders(count, target, settings, holding, folder)).run(lambda: tell(started))
+
+        def ready() -> None:  # no key is made for a server that does not start
+            key = first_key(memory, key_file)
+            tell(Started(url=url_of(holding), key=key, key_file=key_file))
+
+        Processes(_orders(count, target, settings, holding, folder)).run(ready)
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:

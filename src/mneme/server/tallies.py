@@ -11,15 +11,17 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import suppress
-from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
-
-from mneme.server.metrics import Requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from mneme.server.metrics import Requests
 
 _EVERY_S: Final = 1.0
+_TOUCHED_EVERY_S: Final = 3600.0  # what sweeps temporary folders leaves alone what is in use
 
 
 class Tallies:
@@ -33,7 +35,7 @@ class Tallies:
     def __init__(self, requests: Requests, file: Path) -> None:
         self._requests, self._file = requests, file
         self._ends, self._lock = threading.Event(), threading.Lock()
-        self._written = ""
+        self._written, self._written_at_s = "", 0.0
         self._thread = threading.Thread(target=self._keep, name="mneme-counts", daemon=True)
 
     def __enter__(self) -> Self:
@@ -52,14 +54,14 @@ class Tallies:
     def write(self) -> None:
         """Write the counts of this process, whole or not at all; without the folder, nowhere."""
         with self._lock:
-            text = json.dumps(self._requests.counts())
-            if text == self._written:
+            text, now_s = json.dumps(self._requests.counts()), monotonic()
+            if text == self._written and now_s < self._written_at_s + _TOUCHED_EVERY_S:
                 return
             new = self._file.with_suffix(".new")
             with suppress(FileNotFoundError):  # the folder is gone: so is who would ask
                 new.write_text(text, encoding="ascii")
                 new.replace(self._file)
-                self._written = text
+                self._written, self._written_at_s = text, now_s
 
     def others(self) -> Iterator[dict[str, object]]:
         """The counts of the other processes; those of this one are written first."""
