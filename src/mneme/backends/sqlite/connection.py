@@ -15,6 +15,7 @@ import apsw
 import apsw.sqlite_extra
 
 from mneme.backends.sqlite.schema import migrate
+from mneme.backends.sqlite.turnstile import Turnstile
 from mneme.backends.sqlite.wal_check import refuse_broken_log
 from mneme.core.errors import (
     BackendUnavailableError,
@@ -132,6 +133,7 @@ class Connections:
         except MnemeError:
             self._writer.close()
             raise
+        self._turnstile = Turnstile(path.parent, longest_s=busy_timeout_s)
 
     def _connect(self) -> apsw.Connection:
         return connect(self.path, busy_timeout_s=self._busy_timeout_s, vfs=self._vfs)
@@ -141,13 +143,21 @@ class Connections:
         """The writer, in a transaction that commits at the end and is durable then."""
         with self._write_lock, our_errors(self.path):
             self._refuse_if_closed()
-            self._writer.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield self._writer
                 self._writer.execute("COMMIT")
             finally:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
+
+    def _begin(self) -> None:
+        try:
+            with self._turnstile.passing():
+                self._writer.set_busy_handler(self._turnstile.nap)
+                self._writer.execute("BEGIN IMMEDIATE")
+        finally:
+            self._writer.set_busy_timeout(int(self._busy_timeout_s * 1000))
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
@@ -186,6 +196,7 @@ class Connections:
             self._closed = True
             self.release_readers()
             self._writer.close()
+            self._turnstile.close()
 
     def _borrow(self) -> apsw.Connection:
         with self._lock:
