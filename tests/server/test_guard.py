@@ -10,7 +10,7 @@ import pytest
 
 from mneme import InvalidInputError, Namespace
 from mneme.app.memory import MemoryOS
-from mneme.server.guard_hosts import Hosts
+from mneme.server.guard.hosts import Hosts
 from mneme.server.sessions import COOKIE, Sessions
 from mneme.settings import Settings
 from mneme.testing.clocks import HandClock

@@ -21,8 +21,8 @@ from fastapi import FastAPI
 
 from mneme import Namespace
 from mneme.app.memory import MemoryOS
-from mneme.server.guard import MOST_HEADERS
-from mneme.server.guard_wire import wire_of
+from mneme.server.guard.entrance import MOST_HEADERS
+from mneme.server.guard.wire import wire_of
 from mneme.server.listening import Listening, bind, config_of, url_of
 from mneme.settings import Settings
 from mneme.testing.doors import Door, running_door

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from mneme import Namespace
 from mneme.app.memory import MemoryOS
-from mneme.server.guard_exchange import Exchange
-from mneme.server.guard_rates import Buckets
+from mneme.server.guard.exchange import Exchange
+from mneme.server.guard.rates import Buckets
 from mneme.server.sessions import COOKIE
 from mneme.settings import Settings
 from mneme.testing.doors import Door, running_door

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from mneme import __version__
 from mneme.core.errors import MnemeError
 from mneme.server import console
-from mneme.server.guard import Guard
+from mneme.server.guard.entrance import Guard
 from mneme.server.mcp.endpoint import McpEndpoint
 from mneme.server.problems import answer_error
 from mneme.server.proxy.refused import OpenAIErrors

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 
 from mneme.core.errors import BackendUnavailableError, ForbiddenError, InvalidInputError
-from mneme.server.guard import MOST_HEADER_BYTES
-from mneme.server.guard_wire import wire_of
+from mneme.server.guard.entrance import MOST_HEADER_BYTES
+from mneme.server.guard.wire import wire_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -182,7 +182,7 @@ def _orders(
 
 def _check(memory: MemoryOS, settings: Settings, key_file: Path | None) -> None:
     """Say what is wrong before anything is made."""
-    from mneme.server.guard_hosts import Hosts
+    from mneme.server.guard.hosts import Hosts
 
     Hosts(settings)
     if not is_loopback(settings.serve_host) and key_file is None and not memory.list_keys():

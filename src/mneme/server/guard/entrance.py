@@ -18,10 +18,10 @@ from starlette.responses import RedirectResponse, Response
 
 from mneme.core.acting import acting_as
 from mneme.core.errors import MnemeError
-from mneme.server.guard_exchange import Exchange
-from mneme.server.guard_hosts import CLOSE, Hosts
-from mneme.server.guard_keys import SIGN_IN, Callers, is_open, wants_page
-from mneme.server.guard_rates import Buckets
+from mneme.server.guard.exchange import Exchange
+from mneme.server.guard.hosts import CLOSE, Hosts
+from mneme.server.guard.keys import SIGN_IN, Callers, is_open, wants_page
+from mneme.server.guard.rates import Buckets
 from mneme.server.problems import problem
 
 if TYPE_CHECKING:

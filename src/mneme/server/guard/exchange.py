@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 
-from mneme.server.guard_hosts import CLOSE
-from mneme.server.guard_keys import OPEN_FOLDER
+from mneme.server.guard.hosts import CLOSE
+from mneme.server.guard.keys import OPEN_FOLDER
 from mneme.server.problems import problem
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What stands before every door: Host and Origin, who asks, limits of size, time and rate."""
