@@ -60,7 +60,7 @@ def pages(house: Door) -> Iterator[httpx2.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while Playwright runs, no other test can run an event loop
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, driven by Playwright; tests that need it are skipped without either."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -217,12 +217,14 @@ def test_switch_to_dark_and_back(tab: Page, house: Door, sign_in: SignIn) -> Non
     light = tab.evaluate(background)
     tab.get_by_role("button", name="Dark").click()
     tab.get_by_role("button", name="Light").wait_for()
+    tab.wait_for_load_state()
     dark = tab.evaluate(background)
     assert light != dark
     tab.goto(house.url + "/n/nora/timeline?role=user")
     assert tab.evaluate(background) == dark
     tab.get_by_role("button", name="Light").click()
     tab.get_by_role("button", name="Dark").wait_for()
+    tab.wait_for_load_state()
     assert tab.url.endswith("/n/nora/timeline?role=user")
     assert tab.evaluate(background) == light
 
@@ -236,6 +238,7 @@ def test_a_dark_system_gets_dark_pages_with_the_same_colours(
     sign_in(tab)
     tab.get_by_role("button", name="Dark").click()
     tab.get_by_role("button", name="Light").wait_for()
+    tab.wait_for_load_state()  # styles are there, too
     chosen = tab.evaluate(names)
     tab.context.clear_cookies(name="mneme_theme")
     tab.emulate_media(color_scheme="dark")
