@@ -71,17 +71,18 @@ class Wall:
 _WALL = Wall()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def no_network() -> Iterator[Wall]:
-    """Tests of integrations reach this machine only."""
+    """Tests of integrations, and no others, reach this machine only."""
     _WALL.stands = True
     yield _WALL
     _WALL.stands = False
-    _close_loops()
 
 
-def _close_loops() -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _closed_loops() -> Iterator[None]:
     """Frameworks leave the event loops of their synchronous calls to the end of the process."""
+    yield
     for each in gc.get_objects():
         if issubclass(type(each), asyncio.BaseEventLoop) and not each.is_running():
             each.close()
