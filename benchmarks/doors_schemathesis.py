@@ -50,6 +50,8 @@ BEYOND_SCHEMA = {
     "give_feedback": "`used` names ids among those that were shown",
     "rollback_memory": "which versions a memory has, the memory says",
     "demote_memory": "a memory without carriers has none to drop",
+    "add_memory": "`expires_at` lies ahead: a moment that an answer gave has passed by now",
+    "make_key": "the same",
     "update_memory": "all fields null change nothing; types have rules of their own",
 }
 
