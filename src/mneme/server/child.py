@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mneme.core.errors import MnemeError
+from mneme.server.arenas import few_arenas
 from mneme.settings import Settings
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def log_to_stderr(*, access_log: bool) -> None:
 
 
 def _serve(order: Order) -> None:
+    few_arenas()
     from mneme.server.app import create_app
     from mneme.server.listening import Listening, bind, config_of
     from mneme.server.mcp.graph import WRITING

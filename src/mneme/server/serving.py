@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from mneme.core.errors import ForbiddenError, MissingDependencyError
 from mneme.govern.permission import ALL
+from mneme.server.arenas import few_arenas
 from mneme.settings import Settings
 from mneme.wiring import build, open_engine
 
@@ -83,6 +84,7 @@ def serve(
         if find_spec(package) is None:
             raise MissingDependencyError(package, "server", "the server")
     settings = Settings.from_environment() if settings is None else settings
+    few_arenas()
     from mneme.server.processes import processes_of
 
     count = processes_of(settings)
