@@ -216,13 +216,16 @@ CLOSE = """
 
   Hence two searches at a time, and the others in line (`server/turns.py`). A lock inside the index gave the
   same rate and twice the p99, because what is done after it still ran in all threads.
-- The search itself is 4.2 to 4.7 ms of CPU at 1,000 turns, spread over some hundred small steps: one process
-  is one core's worth of Python. Two processes on one store gave 180 to 290 requests a second where one gave
-  115 (`SO_REUSEPORT`, each with its own indexes; again 404 for adds). That is not offered yet: sessions of the
-  console, limits of keys and `/metrics` are held by one process each.
-- Where the server's time goes for one search at a time (py-spy, 764 samples in which a thread worked): the search
-  55 %, records to JSON 7 %, waking the event loop from the thread 9 %, routes, guard and the rest of the loop
-  17 %. The largest part that is not the search is the way into a thread and back.
+- A search is some hundred small steps of Python and numpy: one process is one core's worth of it, and gave 107 requests a second
+  (p99 520 ms, one minute). Hence a process for each core (`mneme serve --processes`), each with its own indexes.
+- Before answers were written by orjson, the trees of the ranking read a node at one fetch (the same numbers, bit by bit) and turns
+  were taken around the work, HTTP added 3.4 to 4.2 ms to a search.
+- SQLite has no queue of writers: beside a process that writes without a pause, adds of another waited up to 9 s. Writers now take
+  turns by a lock on the store's folder (`backends/sqlite/turnstile.py`). A busy handler alone, in Python with short random waits, made
+  the 99th percentile of adds ten times as long on a calm machine, and was dropped.
+- The five-minute runs above grew by 25 MB a minute: arenas of glibc, one for each thread, not memories. Two arenas for
+  a process (`server/arenas.py`) came after them; 1.2 minutes beside a test suite then gave 688.0 MB from the first second to the last
+  with 570 adds on the namespace of 100,000, and 12 MB a minute on the hundred, with 2,229 adds that each of two processes indexes.
 - What was tried and made no difference: uvloop in place of asyncio (CPU of the server for a search 1.42 to 1.45
   times that of the library with either, two runs each); freezing the collector's oldest generation (it runs
   about once in two hundred searches, for 0.1 ms).
