@@ -1,7 +1,7 @@
 """A server under load: 32 connections, 80 % searches and 20 % adds, for minutes, on two cores.
 
     python benchmarks/doors_load.py --minutes 5                   # both sets, ~15 minutes
-    python benchmarks/doors_load.py --sets hundred --minutes 0.5 --stores /tmp/stores
+    python benchmarks/doors_load.py --sets hundred --minutes 0.5 --stores FOLDER
 
 Sets: `hundred` is 100 namespaces of 1,000 turns, each request on one of them at random; `one` is
 one namespace of 100,000 turns. The turns are made up (chat_turns.py). A server process serves a
