@@ -221,11 +221,12 @@ CLOSE = """
 - Before answers were written by orjson, the trees of the ranking read a node at one fetch (the same numbers, bit by bit) and turns
   were taken around the work, HTTP added 3.4 to 4.2 ms to a search.
 - SQLite has no queue of writers: beside a process that writes without a pause, adds of another waited up to 9 s. Writers now take
-  turns by a lock on the store's folder (`backends/sqlite/turnstile.py`). A busy handler alone, in Python with short random waits, made
-  the 99th percentile of adds ten times as long on a calm machine, and was dropped.
-- The five-minute runs above grew by 25 MB a minute: arenas of glibc, one for each thread, not memories. Two arenas for
-  a process (`server/arenas.py`) came after them; 1.2 minutes beside a test suite then gave 688.0 MB from the first second to the last
-  with 570 adds on the namespace of 100,000, and 12 MB a minute on the hundred, with 2,229 adds that each of two processes indexes.
+  turns by a lock on the store's folder (`backends/sqlite/turnstile.py`). A busy handler alone, in Python with short random waits,
+  took the 99th percentile of adds from 9 to 50 ms to 92 to 141 ms (two runs each, beside other work), and was dropped.
+- The five-minute runs above grew by 25 MB a minute. Two arenas of glibc for a process came after them (`server/arenas.py`), and
+  the five minutes were not run again. In 1.2 minutes beside a test suite: with `MALLOC_ARENA_MAX=2` set from outside, 688.0 MB from
+  the eighth second to the last with 570 adds on the namespace of 100,000; with the bound as it is now, 12 MB a minute on
+  the hundred, with 2,229 adds that each of two processes indexes.
 - What was tried and made no difference: uvloop in place of asyncio (CPU of the server for a search 1.42 to 1.45
   times that of the library with either, two runs each); freezing the collector's oldest generation (it runs
   about once in two hundred searches, for 0.1 ms).

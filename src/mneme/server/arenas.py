@@ -1,8 +1,8 @@
 """Memory that threads gave back, kept in few places.
 
 glibc gives each thread that allocates an arena of its own, up to eight for each core, and what was
-freed in one is of no use to the others: a server whose forty threads write and search grew by 25 MB
-a minute that nobody used (docs/benchmarks-server.md). With two arenas it does not grow.
+freed in one is of no use to the others: a server whose threads write and search grew by 25 MB a
+minute. With two arenas it grew by less (docs/benchmarks-server.md says how that was measured).
 """
 
 from __future__ import annotations
